@@ -1,0 +1,168 @@
+"""A real Jupyter Server of the demo's own: started as a process, asked until it answers, always stopped."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+START_SECONDS = 120
+STOP_SECONDS = 10
+_LOG_LINES_SHOWN = 15
+# What would make the new server, or a kernel of it, take itself for a part of the one this was started from.
+_FOREIGN = ("JUPYTERHUB_", "JUPYTER_GATEWAY_", "JPY_", "COSPHERE_")
+
+
+class ServerFailed(Exception):
+    """The server did not come up; the text says why and where its log is."""
+
+
+class DemoServer:
+    """A Jupyter Server on a free loopback port; a context manager.
+
+    ``folder/data`` is its root directory, ``folder/workspace`` the data directory of the workspace. Its
+    configuration and its runtime files are kept apart from the user's own in ``folder/jupyter``.
+    """
+
+    def __init__(self, folder: Path, module: str = "jupyter_server", options: Sequence[str] = ()) -> None:
+        self.folder = folder
+        self.root_dir = folder / "data"
+        self.workspace = folder / "workspace"
+        self.runtime_dir = folder / "jupyter" / "runtime"
+        self.log_file = folder / "server.log"
+        self.token = secrets.token_hex(24)
+        self.url = ""
+        self._module = module
+        self._options = options
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> DemoServer:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the server's process is given, and what finds it: no argument on a command line holds the token."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
+        return {
+            **kept,
+            "JUPYTER_TOKEN": self.token,
+            "JUPYTER_RUNTIME_DIR": str(self.runtime_dir),
+            "JUPYTER_CONFIG_DIR": str(self.folder / "jupyter" / "config"),
+        }
+
+    @property
+    def sign_in_file(self) -> Path:
+        """A page that only this user can read and that opens the server in a browser, signed in."""
+        assert self._process is not None  # noqa: S101
+        return self.runtime_dir / f"jpserver-{self._process.pid}-open.html"
+
+    def start(self) -> None:
+        """Start the server and return once the workspace in it answers."""
+        for private in (self.runtime_dir, self.folder / "jupyter" / "config"):
+            private.mkdir(parents=True, exist_ok=True)
+            private.chmod(0o700)
+        self.root_dir.mkdir(exist_ok=True)
+        port = _free_port()
+        self.url = f"http://127.0.0.1:{port}/"
+        command = [
+            *(sys.executable, "-m", self._module, "--no-browser", "--ServerApp.ip=127.0.0.1"),
+            *(f"--ServerApp.port={port}", "--ServerApp.port_retries=0"),
+            f"--ServerApp.root_dir={self.root_dir}",
+            f"--CosphereApp.data_dir={self.workspace}",
+            *self._options,
+        ]
+        if hasattr(os, "geteuid") and os.geteuid() == 0:
+            command.append("--allow-root")
+        self.log_file.touch(mode=0o600)
+        with self.log_file.open("wb") as log:
+            # A session of its own: Ctrl-C reaches the demo, which then stops the server in order.
+            self._process = subprocess.Popen(  # noqa: S603
+                command,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._wait_until_it_answers(self._process)
+
+    def wait(self) -> int:
+        """Wait until the server ends by itself."""
+        assert self._process is not None  # noqa: S101
+        return self._process.wait()
+
+    def stop(self) -> None:
+        """Ask the server to end; after a while kill what is left of it and of its kernels and tasks."""
+        import psutil
+
+        if self._process is None:
+            return
+        try:
+            family = psutil.Process(self._process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            family = []
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        _, left = psutil.wait_procs(family, timeout=1)
+        for process in left:
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+        self._process = None
+
+    def _wait_until_it_answers(self, process: subprocess.Popen[bytes]) -> None:
+        import httpx
+
+        deadline = time.monotonic() + START_SECONDS
+        last = "it did not listen on its port"
+        with httpx.Client(base_url=self.url, timeout=5, trust_env=False) as http:
+            while time.monotonic() < deadline:
+                if process.poll() is not None:
+                    raise ServerFailed(
+                        f"The Jupyter Server ended at once (exit code {process.returncode}).{self._log()}"
+                    )
+                try:
+                    answer = http.get("cosphere/accounts/me", headers={"Authorization": f"token {self.token}"})
+                except httpx.TransportError:
+                    time.sleep(0.1)
+                    continue
+                if answer.status_code == 200:
+                    return
+                last = f"its last answer was {answer.status_code} {answer.reason_phrase}"
+                if answer.status_code == 404:
+                    raise ServerFailed(f"A Jupyter Server runs, but without cosphere_jupyter in it.{self._log()}")
+                time.sleep(0.3)
+        raise ServerFailed(f"The workspace did not answer within {START_SECONDS} s: {last}.{self._log()}")
+
+    def _log(self) -> str:
+        lines = self.log_file.read_text(encoding="utf-8", errors="replace").splitlines()
+        shown = "\n".join(f"    {line}" for line in lines[-_LOG_LINES_SHOWN:]).replace(self.token, "[secret]")
+        return f" The end of its log, {self.log_file}:\n{shown}"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
