@@ -1,1 +1,1 @@
-
+"""Accounts, what they can prove themselves with, and who is calling."""

@@ -1,1 +1,1 @@
-
+"""The subcommands of ``jupyter cosphere``."""

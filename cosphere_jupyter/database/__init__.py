@@ -1,1 +1,1 @@
-
+"""Where the workspace's records live: SQLite on a personal server."""

@@ -1,0 +1,134 @@
+"""The extension: its settings as traits, its routes, its subcommands.
+
+``jupyter lab``, ``jupyter notebook`` and ``jupyter server`` load it because it is installed; ``jupyter cosphere``
+starts a Jupyter server of its own, or runs a subcommand.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from jupyter_core.paths import jupyter_data_dir
+from jupyter_server.extension.application import ExtensionApp
+from traitlets import Float, Int, List, TraitError, Unicode, default, validate
+
+from ._version import __version__
+from .services import Services, Settings
+
+# Names of query parameters and JSON keys that must not stand in a log line.
+SECRET_PARAMETERS = ["signature", "secret", "password", "api_key", "oauth_token", "refresh_token", "assertion", "Token"]
+
+
+class CosphereApp(ExtensionApp):
+    """One workspace: a data catalogue, download requests and their results, over HTTP."""
+
+    name = "cosphere"
+    version = __version__
+    description = __doc__
+    default_url = "/cosphere/accounts/me"
+    load_other_extensions = True
+    file_url_prefix = "/cosphere"
+    open_browser = False
+
+    data_dir = Unicode(
+        config=True,
+        help="Where the workspace keeps its database, keys and results. Default: a folder 'cosphere' in Jupyter's own "
+        "data directory. One server at a time owns it.",
+    )
+    data_folders = List(
+        Unicode(),
+        config=True,
+        help="The folders whose files DUCKDB catalogue items may read; nothing outside of them can be read. Relative "
+        "paths are taken from the server's root directory. Default: the root directory itself.",
+    )
+    max_tasks = Int(min(os.cpu_count() or 1, 4), config=True, help="How many tasks may run at once.")
+    duckdb_memory_limit = Unicode(
+        "",
+        config=True,
+        help="Memory for one query, e.g. '4GiB'. Default: six tenths of the machine, shared by max_tasks.",
+    )
+    duckdb_threads = Int(0, config=True, help="Threads for one query. Default: one per core.")
+    token_lifetime = Int(86400, config=True, help="How long a JWT of the workspace is good, in seconds.")
+    link_lifetime = Int(300, config=True, help="How long a signed link to a result is good, in seconds.")
+    child_idle_seconds = Float(60.0, config=True, help="How long an idle child process is kept warm, in seconds.")
+
+    subcommands = {
+        "account": ("cosphere_jupyter.cli.account.AccountApp", "Create, list and disable accounts, and make tokens."),
+        "demo": ("cosphere_jupyter.cli.demo.DemoApp", "Show the main job on real data."),
+    }
+
+    @default("data_dir")
+    def _default_data_dir(self) -> str:
+        return default_data_dir()
+
+    @validate("data_dir")
+    def _absolute_data_dir(self, proposal: Any) -> str:
+        return str(Path(proposal["value"] or default_data_dir()).expanduser().absolute())
+
+    @validate("max_tasks", "token_lifetime", "link_lifetime")
+    def _positive(self, proposal: Any) -> Any:
+        if proposal["value"] < 1:
+            raise TraitError(f"{proposal['trait'].name} must be at least 1")
+        return proposal["value"]
+
+    def initialize_settings(self) -> None:
+        """Build the workspace (it opens with the first request, or in the start hook)."""
+        self.services = Services(self.workspace_settings(), self.log)
+        self.settings["cosphere_services"] = self.services
+        scrubbed = self.serverapp.web_app.settings.setdefault("extra_log_scrub_param_keys", [])
+        scrubbed.extend(key for key in SECRET_PARAMETERS if key not in scrubbed)
+
+    def initialize_handlers(self) -> None:
+        """Mount the table of routes."""
+        from .handlers.routes import handlers
+
+        self.handlers.extend(handlers())
+
+    def workspace_settings(self) -> Settings:
+        """Return the settings as the rooms take them."""
+        root = Path(self.serverapp.root_dir).expanduser().absolute()
+        folders = tuple((root / Path(folder).expanduser()).resolve() for folder in self.data_folders or ["."])
+        return Settings(
+            data_dir=Path(self.data_dir),
+            data_folders=folders,
+            max_tasks=self.max_tasks,
+            duckdb_memory_limit=self.duckdb_memory_limit,
+            duckdb_threads=self.duckdb_threads,
+            token_lifetime=self.token_lifetime,
+            link_lifetime=self.link_lifetime,
+            child_idle_seconds=self.child_idle_seconds,
+            card=self._card,
+        )
+
+    def _card(self) -> dict[str, Any]:
+        """Say where this server is, for others that find the data directory owned (no secret)."""
+        return {
+            "pid": os.getpid(),
+            "url": self.serverapp.connection_url,
+            "version": __version__,
+            "started": datetime.now(timezone.utc).isoformat(),
+        }
+
+    async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
+        """Open the workspace, so that tasks which were running when the last server ended go on."""
+        from .errors import CosphereError
+
+        try:
+            await self.services.ready()
+        except CosphereError as error:
+            self.log.warning("CoSphere: %s", error)
+
+    async def stop_extension(self) -> None:
+        """Close the workspace."""
+        await self.services.stop()
+
+
+def default_data_dir() -> str:
+    """Return where a workspace lies unless it is told otherwise."""
+    return str(Path(jupyter_data_dir()) / "cosphere")
+
+
+main = launch_new_instance = CosphereApp.launch_instance

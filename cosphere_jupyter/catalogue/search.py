@@ -1,0 +1,64 @@
+"""The catalogue's search grammar: words folded left to right, without precedence or brackets.
+
+``word`` or ``|word`` = OR, ``&word`` = AND, ``~word`` = AND NOT, each a case-insensitive substring of the name; white
+space after an operator is skipped. So ``iot ~features | temp`` is ``(iot AND NOT features) OR temp``; ``%`` and ``_``
+mean themselves. Source: CoSphere API 0.2.6, "Listing".
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, and_, func, not_, or_
+
+LONGEST_QUERY = 1024
+MOST_WORDS = 64
+
+
+@dataclass(frozen=True)
+class Term:
+    """One step of a search: ``operator`` is ``|``, ``&`` or ``~``; ``word`` is case-folded and may be empty."""
+
+    operator: str
+    word: str
+
+
+def parse(query: str) -> list[Term]:
+    """Return the terms of a query in order."""
+    words = re.sub(r"([&|~])\s+", r"\1", query).split()
+    return [Term(word[0], word[1:].casefold()) if word[0] in "&|~" else Term("|", word.casefold()) for word in words]
+
+
+def condition(column: ColumnElement[str], terms: list[Term]) -> ColumnElement[bool] | None:
+    """Return the terms as SQL over a case-folded column; None when there are none."""
+    folded: ColumnElement[bool] | None = None
+    for term in terms:
+        found = _contains(column, term.word)
+        if term.operator == "~":
+            folded = not_(found) if folded is None else and_(folded, not_(found))
+        elif folded is None:
+            folded = found
+        else:
+            folded = and_(folded, found) if term.operator == "&" else or_(folded, found)
+    return folded
+
+
+def _contains(column: ColumnElement[str], word: str) -> ColumnElement[bool]:
+    # Not LIKE: nothing to escape, and no limit on the length of a pattern.
+    return func.instr(column, word) > 0 if word else column == column
+
+
+def matches(name: str, terms: list[Term]) -> bool:
+    """Tell whether a name matches, in plain Python: what ``condition`` says in SQL."""
+    folded = name.casefold()
+    result: bool | None = None
+    for term in terms:
+        found = term.word in folded
+        if term.operator == "~":
+            result = not found if result is None else result and not found
+        elif result is None:
+            result = found
+        else:
+            result = (result and found) if term.operator == "&" else (result or found)
+    return result is None or result

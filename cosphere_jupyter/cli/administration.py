@@ -1,0 +1,171 @@
+"""How the command line administers a workspace, whether a server has it open or not.
+
+If no server owns the data directory, the rules are called directly. If one does, the same commands go to it over HTTP,
+signed with the directory's own key: whoever can read that key owns the workspace anyway.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..accounts.tokens import Claims, TokenSigner
+from ..errors import Conflict, CosphereError, Invalid, NotFound, Unavailable
+from ..services import Services, Settings
+
+ELSEWHERE = "WORKSPACE_IS_SERVED_ELSEWHERE"
+_PATIENCE = 30.0
+
+
+class AdministrationError(Exception):
+    """The command could not be done; the text says why."""
+
+
+class Administration:
+    """The account commands; each opens the workspace for a moment."""
+
+    def __init__(self, data_dir: Path, log: logging.Logger) -> None:
+        self._settings = Settings(data_dir=data_dir, data_folders=())
+        self._log = log
+
+    def create(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Create an account and return it."""
+        return self._run(
+            lambda services: services.accounts.create(**values),
+            lambda server: server.call("POST", "accounts/", values),
+        )
+
+    def list(self) -> list[dict[str, Any]]:
+        """Return all accounts."""
+        found = self._run(
+            lambda services: services.accounts.bulk_read(),
+            lambda server: server.call("GET", "accounts/")["accounts"],
+        )
+        return list(found)
+
+    def token(self, email: str) -> str:
+        """Return a new JWT for the account with this e-mail address."""
+
+        async def directly(services: Services) -> str:
+            return await services.accounts.issue_token((await services.accounts.find(email)).id)
+
+        return str(self._run(directly, lambda server: server.token(email)))
+
+    def disable(self, email: str) -> None:
+        """Disable the account with this e-mail address: its credentials are void at once."""
+
+        async def directly(services: Services) -> None:
+            await services.accounts.update((await services.accounts.find(email)).id, {"is_active": False})
+
+        self._run(directly, lambda server: server.disable(email))
+
+    def _run(self, directly: Callable[[Services], Awaitable[Any]], over_http: Callable[[_Server], Any]) -> Any:
+        try:
+            return asyncio.run(self._directly(directly))
+        except Unavailable as error:
+            if error.event != ELSEWHERE:
+                raise AdministrationError(str(error)) from None
+        except CosphereError as error:
+            raise AdministrationError(_words(error)) from None
+        return over_http(_Server(self._settings.data_dir))
+
+    async def _directly(self, directly: Callable[[Services], Awaitable[Any]]) -> Any:
+        services = Services(self._settings, self._log, runs_tasks=False)
+        await services.ready()
+        try:
+            return _plain(await directly(services))
+        finally:
+            await services.stop()
+
+
+class _Server:
+    """The server that has the workspace open."""
+
+    def __init__(self, data_dir: Path) -> None:
+        from ..database.ownership import Ownership
+
+        owner = Ownership(data_dir).owner()
+        self.url, account = owner.get("url"), owner.get("account")
+        if not self.url or not account:
+            raise AdministrationError(
+                f"process {owner.get('pid', 'unknown')} has this workspace open and is still starting; try again"
+            )
+        if not self.url.startswith(("http://", "https://")):
+            raise AdministrationError(f"the server at {self.url} cannot be reached from here; stop it first")
+        signer = TokenSigner((data_dir / "keys" / "jwt.key").read_bytes(), lifetime=300)
+        claims = Claims(account["id"], account["email"], account["type"], account["epoch"])
+        self._headers = {"Authorization": f"Bearer {signer.sign(claims)}"}
+
+    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        import httpx
+
+        url = f"{self.url.rstrip('/')}/cosphere/{path}"
+        try:
+            answer = httpx.request(
+                method,
+                url,
+                json=body,
+                headers=self._headers,
+                timeout=_PATIENCE,
+                trust_env=False,
+                verify=not _is_loopback(url),
+            )
+            content = answer.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise AdministrationError(f"the server at {self.url} has this workspace open but: {error}") from None
+        if answer.status_code >= 400:
+            raise AdministrationError(_words_of(content))
+        return dict(content)
+
+    def token(self, email: str) -> str:
+        return str(self.call("POST", f"accounts/{self._id(email)}/auth_tokens/")["token"])
+
+    def disable(self, email: str) -> None:
+        self.call("PUT", f"accounts/{self._id(email)}", {"is_active": False})
+
+    def _id(self, email: str) -> int:
+        for account in self.call("GET", "accounts/")["accounts"]:
+            if account["email"] == email:
+                return int(account["id"])
+        raise AdministrationError("no such account")
+
+
+def _plain(result: Any) -> Any:
+    """Turn accounts into what the server would answer, so that both ways give the same."""
+    from ..accounts.service import Account
+
+    if isinstance(result, list):
+        return [_plain(each) for each in result]
+    return dict(vars(result)) if isinstance(result, Account) else result
+
+
+def _words(error: CosphereError) -> str:
+    if isinstance(error, Invalid | NotFound):
+        return str(error)
+    if isinstance(error, Conflict):
+        return _sentence(error.event)
+    return str(error)
+
+
+def _words_of(content: dict[str, Any]) -> str:
+    if errors := content.get("errors"):
+        return "; ".join(f"{field}: {' '.join(texts)}" for field, texts in errors.items())
+    return str(content.get("message") or _sentence(content.get("@event", "unknown error")))
+
+
+def _sentence(event: str) -> str:
+    return event.replace("_", " ").lower()
+
+
+def _is_loopback(url: str) -> bool:
+    """A server on this machine may well have a certificate of its own making."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,289 @@
+"""The rules of download requests: who shares one, when it runs, when it is cancelled and revived."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from ..accounts.service import Account, accounts_by_id
+from ..catalogue.service import Catalogue, CatalogueItem, read_item, read_items
+from ..database.engine import Database
+from ..database.schema import now
+from ..errors import Conflict, ModelInvalid, NotFound
+from ..results.folder import FolderStore
+from ..tasks import records
+from ..tasks.engine import TaskEngine
+from ..tasks.records import Task
+from . import spec as rules
+from .tables import download_requests, download_waiters
+
+TASK_NAME = "download"
+MAX_ATTEMPTS = 10
+
+
+@dataclass(frozen=True)
+class DownloadRequest:
+    """A request with its item and its present task. ``real_size`` in bytes; ``result`` is the manifest in short."""
+
+    id: int
+    spec: dict[str, Any]
+    item: CatalogueItem
+    created_by: Account | None
+    is_cancelled: bool
+    estimated_size: int | None
+    real_size: int | None
+    executor_job_id: str | None
+    blob_name: str | None
+    result: dict[str, Any] | None
+    fingerprint: str
+    data_version: str
+    task: Task | None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is going to change by itself."""
+        return self.task is None or self.task.state.is_final
+
+
+class Versions(Protocol):
+    """Says which version of its data an item has now; asking again after a change gives another answer."""
+
+    async def __call__(self, item: CatalogueItem) -> str:
+        """Return the version, at most 64 characters."""
+
+
+class Downloads:
+    """All that is done with download requests, for every face."""
+
+    def __init__(
+        self, database: Database, catalogue: Catalogue, engine: TaskEngine, store: FolderStore, version_of: Versions
+    ) -> None:
+        self._database = database
+        self._catalogue = catalogue
+        self._engine = engine
+        self._store = store
+        self._version_of = version_of
+        catalogue.before_delete(self._guard_item)
+
+    async def read_or_create(
+        self, item_id: int, spec: Mapping[str, Any], caller: Account
+    ) -> tuple[DownloadRequest, bool]:
+        """Return the request for this selection with ``caller`` among its waiters, and whether it is new.
+
+        An equal request is shared whoever made it; one that was cancelled, failed, or lost its result runs again.
+        """
+        try:
+            item = await self._catalogue.read(item_id)
+        except NotFound:
+            raise ModelInvalid(
+                {"catalogue_item": [f"catalogue item instance with id {item_id} does not exist."]}
+            ) from None
+        query = rules.select(item, spec)
+        if isinstance(query, str):
+            raise ModelInvalid({"__all__": [query]})
+        version = await self._version_of(item)
+        identity = rules.fingerprint(item, query, version)
+        if found := await self._database.read(lambda connection: self._find_ready(connection, identity, caller)):
+            return found, False
+        values = {"catalogue_item_id": item.id, "spec": spec, "fingerprint": identity, "data_version": version}
+        try:
+            request, created = await self._database.write(lambda connection: self._join(connection, values, caller))
+        except IntegrityError:
+            # The item was deleted while its data were looked at.
+            raise ModelInvalid(
+                {"catalogue_item": [f"catalogue item instance with id {item_id} does not exist."]}
+            ) from None
+        self._engine.wake()
+        return request, created
+
+    async def bulk_read(self, caller: Account, limit: int | None = None, offset: int = 0) -> list[DownloadRequest]:
+        """Return the requests that the caller waits for, by id."""
+        query = _waited_for(caller).order_by(download_requests.c.id).limit(limit).offset(offset)
+        return await self._database.read(lambda connection: _requests(connection, connection.execute(query).all()))
+
+    async def read(self, request_id: int, caller: Account) -> DownloadRequest:
+        """Return a request that the caller waits for, or raise ``NotFound``."""
+        query = _waited_for(caller).where(download_requests.c.id == request_id)
+        found = await self._database.read(lambda connection: _requests(connection, connection.execute(query).all()))
+        if not found:
+            raise NotFound("download request")
+        return found[0]
+
+    async def wait(self, request_id: int, caller: Account, seconds: float) -> DownloadRequest:
+        """Return the request when it is settled, at its next change, or after ``seconds``."""
+        request = await self.read(request_id, caller)
+        if request.task is None or request.is_settled:
+            return request
+        with self._engine.watch(request.task.key) as changed:
+            request = await self.read(request_id, caller)
+            if request.is_settled:
+                return request
+            try:
+                await asyncio.wait_for(changed.wait(), seconds)
+            except asyncio.TimeoutError:
+                return request
+        return await self.read(request_id, caller)
+
+    async def leave(self, request_id: int, caller: Account) -> None:
+        """Take the caller off the waiters; when nobody is left the request is cancelled and its work killed."""
+        killed = await self._database.write(lambda connection: self._leave(connection, request_id, caller))
+        if killed is not None:
+            self._engine.kill(killed)
+
+    async def sweep(self) -> list[str]:
+        """Remove folders of results that no request names and no attempt writes; returns their names."""
+        names = await asyncio.to_thread(self._store.names)
+        doubtful = [name for name in names if not self._engine.is_running(task_key_of(name))]
+        query = select(download_requests.c.blob_name).where(download_requests.c.blob_name.is_not(None))
+        wanted = await self._database.read(lambda connection: set(connection.execute(query).scalars()))
+        unwanted = [name for name in doubtful if name not in wanted]
+        for name in unwanted:
+            await asyncio.to_thread(self._store.discard, name)
+        return unwanted
+
+    # -- inside transactions ---------------------------------------------------------------------------------------
+
+    def _find_ready(self, connection: Connection, identity: str, caller: Account) -> DownloadRequest | None:
+        """The request, if the caller waits for it already and nothing has to be done."""
+        query = _waited_for(caller).where(
+            download_requests.c.fingerprint == identity, download_requests.c.is_cancelled.is_(False)
+        )
+        found = _requests(connection, connection.execute(query).all())
+        return found[0] if found and not self._needs_run(found[0]) else None
+
+    def _needs_run(self, request: DownloadRequest) -> bool:
+        if request.task is not None and not request.task.state.is_final:
+            return False
+        return request.blob_name is None or not self._store.exists(request.blob_name)
+
+    def _join(self, connection: Connection, values: dict[str, Any], caller: Account) -> tuple[DownloadRequest, bool]:
+        by_identity = select(download_requests).where(download_requests.c.fingerprint == values["fingerprint"])
+        row = connection.execute(by_identity).one_or_none()
+        created = row is None
+        if row is None:
+            moment = now()
+            new = {"created_by_id": caller.id, "is_cancelled": False, "created_at": moment, "updated_at": moment}
+            request_id = connection.execute(insert(download_requests).values(**values, **new)).inserted_primary_key[0]
+        else:
+            request_id = row.id
+        self._add_waiter(connection, request_id, caller)
+        self._revive(connection, request_id, caller)
+        by_id = select(download_requests).where(download_requests.c.id == request_id)
+        return _requests(connection, connection.execute(by_id).all())[0], created
+
+    def _add_waiter(self, connection: Connection, request_id: int, caller: Account) -> None:
+        waits = (download_waiters.c.request_id == request_id) & (download_waiters.c.account_id == caller.id)
+        if connection.execute(select(download_waiters.c.account_id).where(waits)).first() is None:
+            row = {"request_id": request_id, "account_id": caller.id, "created_at": now()}
+            connection.execute(insert(download_waiters).values(row))
+
+    def _revive(self, connection: Connection, request_id: int, caller: Account) -> None:
+        this = download_requests.c.id == request_id
+        request = _requests(connection, connection.execute(select(download_requests).where(this)).all())[0]
+        changes: dict[str, Any] = {"is_cancelled": False} if request.is_cancelled else {}
+        if self._needs_run(request):
+            key = records.enqueue(
+                connection,
+                TASK_NAME,
+                {"request_id": request_id},
+                caller.id,
+                is_idempotent=True,
+                max_attempts=MAX_ATTEMPTS,
+            )
+            changes |= {"task_key": key, "executor_job_id": key, "blob_name": None, "real_size": None, "result": None}
+        if changes:
+            connection.execute(update(download_requests).where(this).values(**changes, updated_at=now()))
+
+    def _leave(self, connection: Connection, request_id: int, caller: Account) -> str | None:
+        row = connection.execute(select(download_requests).where(download_requests.c.id == request_id)).one_or_none()
+        if row is None:
+            raise NotFound("download request")
+        waiting = download_waiters.c.request_id == request_id
+        connection.execute(delete(download_waiters).where(waiting, download_waiters.c.account_id == caller.id))
+        if connection.execute(select(func.count()).select_from(download_waiters).where(waiting)).scalar_one():
+            return None
+        connection.execute(
+            update(download_requests)
+            .where(download_requests.c.id == request_id)
+            .values(is_cancelled=True, updated_at=now())
+        )
+        cancelled = records.cancel(connection, row.task_key, caller.email) if row.task_key else None
+        return cancelled.key if cancelled else None
+
+    def _guard_item(self, connection: Connection, item_id: int) -> None:
+        alive = select(func.count()).where(
+            download_requests.c.catalogue_item_id == item_id, download_requests.c.is_cancelled.is_(False)
+        )
+        count = connection.execute(alive).scalar_one()
+        if count:
+            # The spelling is the API's.
+            raise Conflict("NOT_CANCELLED_DOWNLOAD_REQEUSTS_DETECTED", item_id=item_id, not_cancelled_count=count)
+
+
+def task_key_of(result_name: str) -> str:
+    """Return the key of the task that wrote (or writes) a result."""
+    return result_name.rsplit("/", 1)[-1].rsplit("-", 1)[0]
+
+
+def result_name(fingerprint: str, task: Task) -> str:
+    """Return where an attempt puts its result: attempts never share a folder."""
+    return f"{fingerprint[:2]}/{fingerprint}/{task.key}-{task.state.attempt}"
+
+
+def read_request_of_task(connection: Connection, task: Task) -> DownloadRequest:
+    """Return the request whose present task this is, or raise ``NotFound``."""
+    found = _requests(
+        connection,
+        connection.execute(select(download_requests).where(download_requests.c.task_key == task.key)).all(),
+    )
+    if not found:
+        raise NotFound("download request")
+    return found[0]
+
+
+def store_result(connection: Connection, task: Task) -> None:
+    """Write what a successful task has made into its request."""
+    result = task.state.result
+    values = {"blob_name": result["name"], "real_size": result["bytes"], "result": result, "updated_at": now()}
+    connection.execute(update(download_requests).where(download_requests.c.task_key == task.key).values(values))
+
+
+def _waited_for(caller: Account) -> Any:
+    return (
+        select(download_requests)
+        .join(download_waiters, download_waiters.c.request_id == download_requests.c.id)
+        .where(download_waiters.c.account_id == caller.id)
+    )
+
+
+def _requests(connection: Connection, rows: Sequence[Row[Any]]) -> list[DownloadRequest]:
+    """Build requests, with the items, accounts and tasks of all of them in one query each."""
+    if len(rows) == 1:
+        items = {rows[0].catalogue_item_id: read_item(connection, rows[0].catalogue_item_id)}
+    else:
+        items = read_items(connection, {row.catalogue_item_id for row in rows}) if rows else {}
+    accounts = accounts_by_id(connection, {row.created_by_id for row in rows})
+    tasks = records.read_tasks(connection, {row.task_key for row in rows if row.task_key})
+    return [
+        DownloadRequest(
+            id=row.id,
+            spec=row.spec,
+            item=items[row.catalogue_item_id],
+            created_by=accounts.get(row.created_by_id),
+            is_cancelled=row.is_cancelled,
+            estimated_size=row.estimated_size,
+            real_size=row.real_size,
+            executor_job_id=row.executor_job_id,
+            blob_name=row.blob_name,
+            result=row.result,
+            fingerprint=row.fingerprint,
+            data_version=row.data_version,
+            task=tasks.get(row.task_key),
+        )
+        for row in rows
+    ]

@@ -1,0 +1,94 @@
+"""The task behind a download request: unload a selection into the result store."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from sqlalchemy import Connection
+
+from ..database.engine import Database
+from ..errors import CosphereError, ExecutionError, Invalid, NotFound
+from ..executors.base import Column
+from ..executors.duckdb.executor import DuckDBExecutor
+from ..results.folder import FolderStore
+from ..tasks.engine import Call
+from ..tasks.records import Task
+from . import spec as rules
+from .service import TASK_NAME, DownloadRequest, read_request_of_task, result_name, store_result
+
+
+class DownloadTask:
+    """What the engine does for tasks named ``download``; see ``TaskKind``."""
+
+    name = TASK_NAME
+
+    def __init__(self, database: Database, store: FolderStore, duckdb: DuckDBExecutor) -> None:
+        self._database = database
+        self._store = store
+        self._duckdb = duckdb
+
+    async def prepare(self, task: Task) -> Call:
+        """Make the attempt's folder and say what the child shall unload into it."""
+        request = await self._request(task)
+        if request.item.executor_type != "DUCKDB":
+            raise ExecutionError(
+                f"'{request.item.name}' lives on {request.item.executor_type}, and this version of the workspace can run "
+                "requests on DUCKDB tables only"
+            )
+        return await asyncio.to_thread(self._prepare, task, request)
+
+    def _prepare(self, task: Task, request: DownloadRequest) -> Call:
+        query = rules.select(request.item, request.spec)
+        if isinstance(query, str):
+            raise ExecutionError(f"the table has changed since it was asked: {query}")
+        try:
+            source = self._duckdb.resolve(request.item.source or "")
+        except Invalid as error:
+            raise ExecutionError(str(error)) from None
+        if source.version != request.data_version:
+            raise ExecutionError("the data of this table changed after it was asked for; ask again")
+        folder = self._store.begin(result_name(request.fingerprint, task))
+        columns = [Column.from_json(column) for column in request.item.spec]
+        return Call(
+            self._duckdb.unload_entry, self._duckdb.unload_params(source, query, columns, folder, folder / "tmp")
+        )
+
+    async def publish(self, task: Task, result: Any) -> Any:
+        """Write the manifest and make the folder visible; what is stored is the manifest in short."""
+        request = await self._request(task)
+        name = result_name(request.fingerprint, task)
+        manifest = {
+            "id": name.rsplit("/", 1)[-1],
+            "catalogue_item": request.item.name,
+            "spec": request.spec,
+            "data_version": request.data_version,
+            **result,
+        }
+        await asyncio.to_thread(self._store.publish, name, manifest)
+        return {
+            "name": name,
+            "rows": result["rows"],
+            "bytes": result["bytes"],
+            "files": [file["name"] for file in result["files"]],
+        }
+
+    def on_end(self, connection: Connection, task: Task) -> None:
+        """On success the request gets its result, in the same transaction."""
+        if task.state.status == "success":
+            store_result(connection, task)
+
+    async def discard(self, task: Task) -> None:
+        """Remove the folder of an attempt that did not win."""
+        try:
+            request = await self._request(task)
+        except CosphereError:
+            # The request is gone or has another task by now: the sweep finds the folder.
+            return
+        await asyncio.to_thread(self._store.discard, result_name(request.fingerprint, task))
+
+    async def _request(self, task: Task) -> DownloadRequest:
+        try:
+            return await self._database.read(lambda connection: read_request_of_task(connection, task))
+        except NotFound:
+            raise ExecutionError("the download request of this task is gone") from None

@@ -1,0 +1,103 @@
+"""The catalogue of the CoSphere API: create, read, bulk read, update and delete items."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..catalogue.service import EXECUTOR_TYPES, CatalogueItem
+from ..catalogue.spec import SAMPLE_SCHEMA, schema_error, spec_errors
+from .accounts import PAGE_FIELDS
+from .cosphere import CosphereHandler, account_entity
+from .fields import Boolean, Choice, Field, Integer, Json, Text
+
+
+def _sample_errors(sample: Any) -> list[str]:
+    message = schema_error(SAMPLE_SCHEMA, sample)
+    return [] if message is None else [message]
+
+
+UPDATE_FIELDS: dict[str, Field] = {
+    "spec": Json(spec_errors),
+    "maintained_by_id": Integer(),
+    "executor_type": Choice(EXECUTOR_TYPES),
+}
+CREATE_FIELDS: dict[str, Field] = {
+    "name": Text(256),
+    **UPDATE_FIELDS,
+    "sample": Json(_sample_errors, default=()),
+}
+# A DUCKDB item names its data, and its columns can be read from them.
+DUCKDB_FIELDS: dict[str, Field] = {"spec": Json(spec_errors, required=False)}
+
+
+def create_fields(body: dict[str, Any]) -> dict[str, Field]:
+    """Return the fields of a body that creates an item."""
+    local = {**DUCKDB_FIELDS, "source": Text(4096)} if body.get("executor_type") == "DUCKDB" else {}
+    return {**CREATE_FIELDS, **local}
+
+
+def update_fields(body: dict[str, Any]) -> dict[str, Field]:
+    """Return the fields of a body that updates an item; without ``source`` it goes on reading what it read."""
+    local = {**DUCKDB_FIELDS, "source": Text(4096, required=False)} if body.get("executor_type") == "DUCKDB" else {}
+    return {**UPDATE_FIELDS, **local}
+
+
+LIST_FIELDS: dict[str, Field] = {
+    "query": Text(1024, default=None),
+    "has_samples": Boolean(default=None),
+    "name": Text(256, default=None),
+    **PAGE_FIELDS,
+}
+
+
+def item_entity(item: CatalogueItem) -> dict[str, Any]:
+    """Return an item as the API shows it; ``source`` is ours and stands on DUCKDB items only."""
+    entity = {
+        "@type": "catalogue_item",
+        "id": item.id,
+        "name": item.name,
+        "executor_type": item.executor_type,
+        "spec": item.spec,
+        "sample": item.sample,
+        "created_by": account_entity(item.created_by),
+        "updated_by": account_entity(item.updated_by),
+        "maintained_by": account_entity(item.maintained_by),
+    }
+    if item.executor_type == "DUCKDB":
+        entity["source"] = item.source
+    return entity
+
+
+class CatalogueItemsHandler(CosphereHandler):
+    """``/catalogue/items/``."""
+
+    async def get(self) -> None:
+        """BULK_READ_CATALOGUEITEMS."""
+        items = await self.services.catalogue.bulk_read(**self.query(LIST_FIELDS))
+        entities = [item_entity(item) for item in items]
+        self.send_event("CATALOGUEITEMS_BULK_READ", "catalogue_items_list", items=entities)
+
+    async def post(self) -> None:
+        """CREATE_CATALOGUEITEM."""
+        item = await self.services.catalogue.create(await self.body(create_fields), self.account)
+        self.send_json({"@event": "CATALOGUEITEM_CREATED", **item_entity(item)}, 201)
+
+
+class CatalogueItemHandler(CosphereHandler):
+    """``/catalogue/items/{item_id}``."""
+
+    async def get(self, item_id: str) -> None:
+        """READ_CATALOGUEITEM."""
+        item = await self.services.catalogue.read(self.path_id(item_id))
+        self.send_json({"@event": "CATALOGUEITEM_READ", **item_entity(item)})
+
+    async def put(self, item_id: str) -> None:
+        """UPDATE_CATALOGUEITEM: all of it but name and sample."""
+        values = await self.body(update_fields)
+        item = await self.services.catalogue.update(self.path_id(item_id), values, self.account)
+        self.send_json({"@event": "CATALOGUEITEM_UPDATED", **item_entity(item)})
+
+    async def delete(self, item_id: str) -> None:
+        """DELETE_CATALOGUEITEM."""
+        await self.services.catalogue.delete(self.path_id(item_id))
+        self.send_event("CATALOGUEITEM_DELETED", "empty")

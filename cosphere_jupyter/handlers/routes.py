@@ -1,0 +1,54 @@
+"""The one table of routes: what is served, by whom, and who may use each method.
+
+Patterns stand below the mount point (``<base_url>/cosphere/``). A test walks this table and refuses a route whose
+handler answers a method without declared access, or declares one that it does not answer.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .access import Access, Route
+from .accounts import AccountHandler, AccountsHandler, AccountTokensHandler, MeHandler
+from .catalogue import CatalogueItemHandler, CatalogueItemsHandler
+from .downloader import DownloadRequestHandler, DownloadRequestsHandler
+from .fallback import NotFoundHandler, SlashHandler
+from .results import ResultHandler
+
+MOUNT = "cosphere"
+
+ACCOUNT, ADMIN, OPEN, SIGNED_LINK = Access.ACCOUNT, Access.ADMIN, Access.OPEN, Access.SIGNED_LINK
+
+ROUTES: tuple[Route, ...] = (
+    # Accounts (ours, in the CoSphere API's envelope).
+    Route(r"accounts/me", MeHandler, {"GET": ACCOUNT}),
+    Route(r"accounts/", AccountsHandler, {"GET": ADMIN, "POST": ADMIN}),
+    Route(r"accounts/(?P<account_id>\d+)", AccountHandler, {"GET": ADMIN, "PUT": ADMIN}),
+    Route(r"accounts/(?P<account_id>\d+)/auth_tokens/", AccountTokensHandler, {"POST": ADMIN}),
+    # CoSphere API: catalogue.
+    Route(r"catalogue/items/", CatalogueItemsHandler, {"GET": ACCOUNT, "POST": ADMIN}),
+    Route(
+        r"catalogue/items/(?P<item_id>\d+)",
+        CatalogueItemHandler,
+        {"GET": ACCOUNT, "PUT": ADMIN, "DELETE": ADMIN},
+    ),
+    # CoSphere API: download requests.
+    Route(r"downloader/requests/", DownloadRequestsHandler, {"GET": ACCOUNT, "POST": ACCOUNT}),
+    Route(r"downloader/requests/(?P<request_id>\d+)", DownloadRequestHandler, {"GET": ACCOUNT, "DELETE": ACCOUNT}),
+    # Results (ours): what manifest_uri and download_uri point at.
+    Route(
+        r"results/(?P<name>[0-9a-f]{2}/[0-9a-f]{64}/[0-9A-Za-z]+-\d+)/(?P<file_name>[0-9A-Za-z._-]+)",
+        ResultHandler,
+        {"GET": SIGNED_LINK},
+    ),
+    # Collections without their slash.
+    Route(r"(?:accounts|catalogue/items|downloader/requests)", SlashHandler, {"GET": OPEN}),
+)
+
+
+def handlers() -> list[tuple[str, type, dict[str, Any]]]:
+    """Return the table as Jupyter's extension manager takes it; the last row answers for all other paths."""
+    rows: list[tuple[str, type, dict[str, Any]]] = [
+        (rf"{MOUNT}/{route.pattern}", route.handler, {"route": route}) for route in ROUTES
+    ]
+    return [*rows, (rf"{MOUNT}(?:/.*)?", NotFoundHandler, {})]

@@ -1,0 +1,219 @@
+"""All rooms of one workspace, put together: what the settings build and the handlers use.
+
+Nothing here opens a file before ``ready()`` is first awaited, so that a server starts as fast without us as with us.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from logging import Logger
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import ExecutionError, ModelInvalid, Unavailable
+
+if TYPE_CHECKING:
+    from .accounts.service import Account
+
+SWEEP_RESULTS_SECONDS = 3600.0
+DESCRIBE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What can be set; the traits of ``CosphereApp`` say it with help texts. Sizes in bytes, times in seconds."""
+
+    data_dir: Path
+    data_folders: tuple[Path, ...]
+    max_tasks: int = 2
+    duckdb_memory_limit: str = ""
+    duckdb_threads: int = 0
+    token_lifetime: int = 86400
+    link_lifetime: int = 300
+    child_idle_seconds: float = 60.0
+    # What others learn of the process that owns the data directory.
+    card: Callable[[], dict[str, Any]] = field(default=lambda: {"pid": os.getpid()})
+
+
+class Services:
+    """The workspace. Attributes are there once ``ready()`` has returned."""
+
+    def __init__(self, settings: Settings, log: Logger, *, runs_tasks: bool = True) -> None:
+        """``runs_tasks=False`` is for the command line: it opens the directory for a moment and starts nothing."""
+        self.settings = settings
+        self.log = log
+        self._runs_tasks = runs_tasks
+        self._lock = asyncio.Lock()
+        self._is_ready = False
+        self._is_stopped = False
+        self._sweeper: asyncio.Task[None] | None = None
+
+    @staticmethod
+    def mount(base_url: str) -> str:
+        """Return the path below which everything is served, with slashes at both ends."""
+        return f"{base_url.rstrip('/')}/cosphere/"
+
+    async def ready(self) -> None:
+        """Open the workspace if this has not happened; ``Unavailable`` if another process has it."""
+        if self._is_ready:
+            return
+        async with self._lock:
+            if self._is_stopped:
+                raise Unavailable("the workspace is stopping")
+            if not self._is_ready:
+                await self._open()
+                self._is_ready = True
+
+    async def stop(self) -> None:
+        """Kill running work (the next start takes it up again), finish writes, give the directory back."""
+        async with self._lock:
+            self._is_stopped = True
+            if not self._is_ready:
+                return
+            self._is_ready = False
+            if self._sweeper:
+                self._sweeper.cancel()
+            await self.tasks.stop()
+            self.accounts.close()
+            await asyncio.to_thread(self._close_database)
+
+    def _close_database(self) -> None:
+        self.database.close()
+        self._ownership.release()
+
+    # -- opening ---------------------------------------------------------------------------------------------------
+
+    async def _open(self) -> None:
+        await asyncio.to_thread(self._take_directory)
+        try:
+            await asyncio.to_thread(self._open_database)
+            self._build()
+            await self._announce(await self.accounts.owner())
+            if self._runs_tasks:
+                await self._start()
+        except BaseException:
+            self._ownership.release()
+            raise
+
+    async def _start(self) -> None:
+        await asyncio.to_thread(self.store.prune)
+        await self.downloads.sweep()
+        await self.tasks.start()
+        self._sweeper = asyncio.ensure_future(self._sweep_results())
+
+    async def _announce(self, account: Account) -> None:
+        """Keep the card up to date for whom ``jupyter cosphere account`` speaks while the server runs."""
+        owner = await self.accounts.owner()
+        if account.id == owner.id:
+            claims = {"id": owner.id, "email": owner.email, "type": owner.type, "epoch": owner.epoch}
+            await asyncio.to_thread(self._ownership.announce, {**self.settings.card(), "account": claims})
+
+    def _take_directory(self) -> None:
+        from .database.ownership import Ownership
+
+        data_dir = self.settings.data_dir
+        for folder in (data_dir, data_dir / "keys", data_dir / "results"):
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o700)
+        self._ownership = Ownership(data_dir)
+        if not self._ownership.acquire(self.settings.card()):
+            owner = self._ownership.owner()
+            where = owner.get("url") or f"process {owner.get('pid', 'unknown')}"
+            raise Unavailable(
+                f"this workspace is served by another Jupyter server: {where}",
+                event="WORKSPACE_IS_SERVED_ELSEWHERE",
+                retry_after=1,
+                url=owner.get("url"),
+                pid=owner.get("pid"),
+            )
+
+    def _open_database(self) -> None:
+        from .database.engine import Database
+        from .database.filesystem import is_network, mount_type
+        from .database.migrate import migrate
+
+        kind = mount_type(self.settings.data_dir)
+        if is_network(kind):
+            self.log.warning(
+                "The workspace's data directory %s lies on a network file system (%s): its database works without a "
+                "write-ahead log there, which is slower. Set CosphereApp.data_dir to a folder of this machine.",
+                self.settings.data_dir,
+                kind,
+            )
+        self.database = Database(self.settings.data_dir / "cosphere.sqlite", shared_memory=not is_network(kind))
+        try:
+            migrate(self.database)
+        except BaseException:
+            self.database.close()
+            raise
+
+    def _build(self) -> None:
+        from .accounts.identity import IdentityChain
+        from .accounts.passwords import Passwords
+        from .accounts.service import Accounts
+        from .accounts.tokens import TokenSigner, read_or_create_key
+        from .catalogue.service import Catalogue
+        from .downloads.service import Downloads
+        from .downloads.task import DownloadTask
+        from .executors.duckdb.executor import DuckDBExecutor
+        from .results.folder import FolderStore
+        from .results.links import LinkSigner
+        from .tasks.children import Children
+        from .tasks.engine import TaskEngine
+
+        settings, keys = self.settings, self.settings.data_dir / "keys"
+        signer = TokenSigner(read_or_create_key(keys / "jwt.key"), settings.token_lifetime)
+        self.accounts = Accounts(self.database, signer, Passwords(), self._announce)
+        self.identity = IdentityChain(self.accounts)
+        self.links = LinkSigner(read_or_create_key(keys / "links.key"), settings.link_lifetime)
+        self.store = FolderStore(settings.data_dir / "results")
+        self.duckdb = DuckDBExecutor(
+            data_folders=settings.data_folders,
+            excluded=(settings.data_dir,),
+            memory_limit=settings.duckdb_memory_limit or _memory_share(settings.max_tasks),
+            threads=settings.duckdb_threads or os.cpu_count() or 1,
+        )
+        children = Children(self.log, warm=(self.duckdb.warm_entry,), idle_seconds=settings.child_idle_seconds)
+        self.tasks = TaskEngine(self.database, children, settings.max_tasks, self.log)
+        self.catalogue = Catalogue(self.database, self._describe)
+        self.downloads = Downloads(self.database, self.catalogue, self.tasks, self.store, self._version_of)
+        self.tasks.register(DownloadTask(self.database, self.store, self.duckdb))
+
+    # -- what one room needs of another ----------------------------------------------------------------------------
+
+    async def _describe(self, source: str) -> list[dict[str, Any]]:
+        from .tasks.engine import Call
+
+        params = await asyncio.to_thread(self.duckdb.describe_params, source)
+        try:
+            found = await self.tasks.call(Call(self.duckdb.describe_entry, params), DESCRIBE_SECONDS)
+        except ExecutionError as error:
+            raise ModelInvalid({"source": [str(error)]}) from None
+        return list(found["columns"])
+
+    async def _version_of(self, item: Any) -> str:
+        if item.executor_type != "DUCKDB":
+            return ""
+        source = await asyncio.to_thread(self.duckdb.resolve, item.source)
+        return str(source.version)
+
+    async def _sweep_results(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_RESULTS_SECONDS)
+            try:
+                gone = await self.downloads.sweep()
+            except Exception:
+                self.log.exception("The result store could not be swept")
+            else:
+                if gone:
+                    self.log.info("Removed %d results that nobody refers to", len(gone))
+
+
+def _memory_share(tasks: int) -> str:
+    """Return what one query may use: six tenths of the machine's memory, shared among the tasks that run at once."""
+    import psutil
+
+    return f"{int(psutil.virtual_memory().total * 0.6 / max(tasks, 1) / 2**20)}MiB"

@@ -1,0 +1,271 @@
+"""The engine: takes queued tasks, runs each attempt in a child process, writes down how it ended.
+
+The database is the record of truth; the engine holds nothing that a kill -9 could lose. A feature registers a
+``TaskKind`` and enqueues tasks in its own transaction (``records.enqueue``), then calls ``wake()``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from logging import Logger
+from typing import Any, Protocol
+
+from sqlalchemy import Connection
+
+from ..database.engine import Database
+from ..errors import CosphereError, ExecutionError, Unavailable
+from . import records
+from .children import Child, ChildCrashed, Children
+from .records import Task
+from .states import Crashed, Event, Failed, Succeeded
+
+SWEEP_SECONDS = 5.0
+PROGRESS_SECONDS = 1.0
+RETRY_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a child process is to do: ``entry`` is "module:function"."""
+
+    entry: str
+    params: dict[str, Any]
+
+
+class TaskKind(Protocol):
+    """What a feature tells the engine about its tasks."""
+
+    name: str
+
+    async def prepare(self, task: Task) -> Call:
+        """Say what the child shall do. ``ExecutionError`` ends the task."""
+
+    async def publish(self, task: Task, result: Any) -> Any:
+        """Make the outcome visible (rename files, write a manifest); returns what is stored as the result."""
+
+    def on_end(self, connection: Connection, task: Task) -> None:
+        """Write the feature's own rows, in the transaction in which the task ends (``task`` as it is then)."""
+
+    async def discard(self, task: Task) -> None:
+        """Remove what an attempt that counts no more has left."""
+
+
+class TaskEngine:
+    """Runs tasks on this machine, at most ``slots`` at once."""
+
+    def __init__(self, database: Database, children: Children, slots: int, log: Logger) -> None:
+        self._database = database
+        self._children = children
+        self._slots = slots
+        self._log = log
+        self._kinds: dict[str, TaskKind] = {}
+        self._wake = asyncio.Event()
+        self._running: dict[str, _Attempt] = {}
+        self._progress: dict[str, Any] = {}
+        self._watchers: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._loop_task: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    def register(self, kind: TaskKind) -> None:
+        """Make tasks of this kind runnable."""
+        self._kinds[kind.name] = kind
+
+    # -- life ------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Recover what a former server left and begin to take tasks."""
+        for task in await self._database.write(self._recover):
+            self._log.info("Task %s (%s) was running when the server ended: %s", task.key, task.name, task.state.status)
+        self._loop_task = asyncio.ensure_future(self._take_tasks())
+
+    async def stop(self) -> None:
+        """Kill the running children. Their tasks stay *executing* in the record: the next start recovers them."""
+        self._stopping = True
+        if self._loop_task:
+            self._loop_task.cancel()
+        attempts = list(self._running.values())
+        for attempt in attempts:
+            attempt.kill()
+        await asyncio.gather(*(attempt.task for attempt in attempts if attempt.task), return_exceptions=True)
+        await self._children.close()
+
+    def wake(self) -> None:
+        """Look for queued tasks now."""
+        self._wake.set()
+
+    def kill(self, key: str) -> None:
+        """Kill the process of a task that was cancelled (after the commit that says so)."""
+        if attempt := self._running.get(key):
+            attempt.kill()
+        self._changed(key)
+
+    def is_running(self, key: str) -> bool:
+        """Whether an attempt of this task has a process here (also one that is being killed)."""
+        return key in self._running
+
+    # -- looking ---------------------------------------------------------------------------------------------------
+
+    def progress_of(self, task: Task) -> Any:
+        """Return the newest progress: fresher than the record while the task runs here."""
+        return self._progress.get(task.key, task.progress) if task.state.status == "executing" else task.progress
+
+    @contextmanager
+    def watch(self, key: str) -> Iterator[asyncio.Event]:
+        """Give an event that is set whenever the task's status or progress changes.
+
+        Watch first and read the task then: a change between the two is not lost.
+        """
+        event = asyncio.Event()
+        self._watchers[key].add(event)
+        try:
+            yield event
+        finally:
+            self._watchers[key].discard(event)
+            if not self._watchers[key]:
+                del self._watchers[key]
+
+    def _changed(self, key: str) -> None:
+        for event in self._watchers.get(key, ()):
+            event.set()
+
+    # -- quick calls without a record ------------------------------------------------------------------------------
+
+    async def call(self, call: Call, timeout: float) -> Any:
+        """Run something quick in a child process and return its result; for questions that a client waits for."""
+        child = await self._children.acquire()
+        try:
+            return await asyncio.wait_for(child.call(call.entry, call.params, lambda _: None), timeout)
+        except ChildCrashed as crash:
+            raise ExecutionError(f"worker {crash}") from None
+        except asyncio.TimeoutError:
+            raise Unavailable(f"no answer within {timeout:g} s", event="EXECUTOR_TIMED_OUT") from None
+        finally:
+            self._children.release(child)
+
+    # -- running ---------------------------------------------------------------------------------------------------
+
+    async def _take_tasks(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                while len(self._running) < self._slots and (task := await self._database.write(records.claim)):
+                    attempt = self._running[task.key] = _Attempt(task)
+                    attempt.task = asyncio.ensure_future(self._run(attempt))
+                    self._changed(task.key)
+                await asyncio.wait_for(self._wake.wait(), SWEEP_SECONDS)
+            except asyncio.TimeoutError:
+                continue
+            except CosphereError as error:
+                self._log.error("Cannot take tasks now: %s", error)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _run(self, attempt: _Attempt) -> None:
+        task = attempt.of
+        try:
+            event = await self._attempt(attempt)
+            # A stopping server kills its children: how they ended is no news of the task.
+            if not (self._stopping and isinstance(event, Crashed)):
+                await self._end(task, event)
+        except Exception:
+            self._log.exception("Task %s: its end could not be recorded", task.key)
+        finally:
+            self._running.pop(task.key, None)
+            self._progress.pop(task.key, None)
+            self._changed(task.key)
+            self.wake()
+
+    async def _attempt(self, attempt: _Attempt) -> Event:
+        task = attempt.of
+        number = task.state.attempt
+        kind = self._kinds.get(task.name)
+        if kind is None:
+            return Failed(number, f"there is no task named {task.name!r} here")
+        try:
+            call = await kind.prepare(task)
+            result = await self._in_child(attempt, call)
+            return Succeeded(number, await kind.publish(task, result))
+        except ExecutionError as error:
+            return Failed(number, str(error))
+        except ChildCrashed as crash:
+            return Crashed(number, str(crash))
+        except CosphereError as error:
+            return Failed(number, str(error))
+        except Exception as error:
+            self._log.exception("Task %s (%s) failed unexpectedly", task.key, task.name)
+            return Failed(number, f"the work failed unexpectedly ({type(error).__name__}); the server's log tells more")
+
+    async def _in_child(self, attempt: _Attempt, call: Call) -> Any:
+        child = attempt.child = await self._children.acquire()
+        try:
+            if attempt.is_killed:
+                child.kill()
+            return await child.call(call.entry, call.params, lambda progress: self._report(attempt, progress))
+        finally:
+            attempt.child = None
+            # The slot is free only when a killed process is really gone.
+            if not child.is_reusable:
+                await child.kill()
+            self._children.release(child)
+
+    def _report(self, attempt: _Attempt, progress: Any) -> None:
+        task = attempt.of
+        self._progress[task.key] = progress
+        self._changed(task.key)
+        if time.monotonic() - attempt.progress_stored > PROGRESS_SECONDS and not self._stopping:
+            attempt.progress_stored = time.monotonic()
+            key, number = task.key, task.state.attempt
+            self._database.submit(lambda connection: records.store_progress(connection, key, number, progress))
+
+    async def _end(self, task: Task, event: Event) -> None:
+        kind = self._kinds.get(task.name)
+        while True:
+            try:
+                ended = await self._database.write(lambda connection: self._record(connection, task.key, event))
+                break
+            except Unavailable as error:
+                # A full disk or a busy database must not lose a finished work: it stays ours until it is recorded.
+                self._log.error("Task %s: cannot record its end now (%s); trying again", task.key, error)
+                if self._stopping:
+                    return
+                await asyncio.sleep(RETRY_SECONDS)
+        if kind is not None and (ended is None or ended.state.status != "success"):
+            await kind.discard(task)
+
+    def _record(self, connection: Connection, key: str, event: Event) -> Task | None:
+        task = records.apply_event(connection, key, event)
+        if task is not None and task.state.is_final:
+            self.ended(connection, task)
+        return task
+
+    def ended(self, connection: Connection, task: Task) -> None:
+        """Let the task's feature write its own rows; for whoever ends a task in a transaction of theirs."""
+        if kind := self._kinds.get(task.name):
+            kind.on_end(connection, task)
+
+    def _recover(self, connection: Connection) -> list[Task]:
+        recovered = records.recover(connection)
+        for task in recovered:
+            if task.state.is_final:
+                self.ended(connection, task)
+        return recovered
+
+
+class _Attempt:
+    """An attempt that runs in this process's care."""
+
+    def __init__(self, of: Task) -> None:
+        self.of = of
+        self.task: asyncio.Task[None] | None = None
+        self.child: Child | None = None
+        self.is_killed = False
+        self.progress_stored = 0.0
+
+    def kill(self) -> None:
+        self.is_killed = True
+        if self.child is not None:
+            self.child.kill()

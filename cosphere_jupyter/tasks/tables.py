@@ -1,0 +1,32 @@
+"""Table of tasks: the record of truth of the engine."""
+
+from __future__ import annotations
+
+from sqlalchemy import Boolean, CheckConstraint, Column, ForeignKey, Index, Integer, String, Table, Text
+
+from ..database.schema import Json, UtcDateTime, metadata
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("key", String(26), primary_key=True),
+    Column("name", String(128), nullable=False),
+    Column("owner_id", ForeignKey("accounts.id", ondelete="SET NULL"), index=True),
+    Column("status", String(16), nullable=False),
+    Column("params", Json, nullable=False),
+    Column("progress", Json),
+    Column("result", Json),
+    Column("error", Text),
+    # The fencing token: a write of an attempt counts only while it is the task's present one.
+    Column("attempt", Integer, nullable=False),
+    Column("max_attempts", Integer, nullable=False),
+    Column("crashes", Integer, nullable=False),
+    Column("is_idempotent", Boolean(create_constraint=False), nullable=False),
+    Column("cancelled_by", String(254)),
+    Column("queued_at", UtcDateTime, nullable=False),
+    Column("started_at", UtcDateTime),
+    Column("completed_at", UtcDateTime),
+    CheckConstraint("status IN ('queued', 'executing', 'success', 'error')", name="status"),
+    CheckConstraint("(status IN ('success', 'error')) = (completed_at IS NOT NULL)", name="completed"),
+    Index("ix_tasks_status_queued_at", "status", "queued_at"),
+)
