@@ -1,0 +1,93 @@
+"""A DuckDB connection which can open the files of one request and nothing else.
+
+Used in child processes only. Once locked, it cannot read or write other paths, attach, install or load extensions, see
+Python objects or change any setting, whatever SQL would reach it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from sqlglot import exp
+
+from cosphere_jupyter.errors import ExecutionError
+from cosphere_jupyter.executors.sources import Source
+
+ATTACHED = "attached"
+
+
+def connect(memory_limit: str, threads: int, temp_folder: str) -> Any:
+    """Open a fresh in-memory database: at most ``memory_limit`` (such as "1GB"), spilling to ``temp_folder``."""
+    import duckdb
+
+    connection = duckdb.connect(
+        ":memory:",
+        config={
+            "memory_limit": memory_limit,
+            "threads": threads,
+            "temp_directory": temp_folder,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "allow_community_extensions": False,
+            "allow_persistent_secrets": False,
+            "python_enable_replacements": False,
+        },
+    )
+    # The order of the source costs nothing measurable (3.9 s against 4.0 s for 20 million rows), people expect it, and
+    # row numbers of text files are only repeatable with it.
+    connection.execute("SET preserve_insertion_order = true")
+    connection.execute("SET TimeZone = 'UTC'")
+    # query_progress() knows nothing unless a bar is wanted; it must not be printed.
+    connection.execute("SET enable_progress_bar = true")
+    connection.execute("SET enable_progress_bar_print = false")
+    return connection
+
+
+def attach(connection: Any, source: Source) -> None:
+    """Attach the DuckDB file of ``source`` read-only under the name `ATTACHED`; only possible before `lock`."""
+    connection.execute(f"ATTACH {_text(source.paths[0])} AS {ATTACHED} (READ_ONLY, TYPE duckdb)")
+
+
+def lock(connection: Any, files: Iterable[str], folders: Iterable[str]) -> None:
+    """Allow exactly ``files`` and what lies in ``folders`` from now on, for good."""
+    folders = list(folders)
+    allowed = list(folders)  # writing several files into a folder opens the folder by name
+    for path in files:
+        allowed.append(path)
+        if (pattern := literal(path)) != path:
+            allowed.append(pattern)
+    connection.execute(f"SET allowed_paths = [{', '.join(map(_text, allowed))}]")
+    connection.execute(f"SET allowed_directories = [{', '.join(map(_text, folders))}]")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+
+
+def literal(path: str) -> str:
+    """Return a pattern which matches exactly ``path``: DuckDB reads each name it is given as a pattern."""
+    return re.sub(r"([*?\[])", r"[\1]", path)
+
+
+def explain(error: Exception, source: Source, folders: Iterable[str] = (), memory_limit: str = "") -> ExecutionError:
+    """Turn an error of the engine into one for people: its message without SQL and without paths of the server."""
+    import duckdb
+
+    text = str(error)
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return ExecutionError(f"The query needs more memory than it may use ({memory_limit}).")
+    if "Could not set lock on file" in text or "Conflicting lock" in text:
+        name = Path(source.files[0].name).name
+        return ExecutionError(f"'{name}' is held by another process that writes to it; close it there and ask again.")
+    text = re.split(r"\n\s*\n?LINE \d+:|\nStack Trace|\nCandidate|\nCOPY |\nTo see|\n\n", text)[0]
+    text = text.replace(source.folder.rstrip("/") + "/", "")
+    for folder in folders:
+        text = text.replace(folder.rstrip("/") + "/", "").replace(folder, "the result")
+    text = re.sub(r"(?<![\w.:/])/(?:[^\s/'\"]+/)+([^\s'\"]*)", r"…/\1", text)
+    text = " ".join(text.split())
+    return ExecutionError(f"The query failed: {text[:500]}")
+
+
+def _text(value: str) -> str:
+    return exp.Literal.string(value).sql("duckdb")
