@@ -51,11 +51,7 @@ class DemoApp(JupyterApp):
     this machine, catalogues the tables, asks for some columns and rows of the flights over HTTP, and reads
     the result into a DataFrame. With --lab it opens JupyterLab on a notebook that does the same.
     """
-    examples = """
-    jupyter cosphere demo
-    jupyter cosphere demo --folder /tmp/cosphere-demo
-    jupyter cosphere demo --lab
-    """
+    examples = "jupyter cosphere demo\njupyter cosphere demo --folder ./cosphere-demo\njupyter cosphere demo --lab"
 
     folder = Unicode(help="Where the demo keeps its data, its workspace and its log.").tag(config=True)
     lab = Bool(False, help="Open JupyterLab on the demo's notebook instead.").tag(config=True)

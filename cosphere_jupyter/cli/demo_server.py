@@ -150,9 +150,12 @@ class DemoServer:
                     continue
                 if answer.status_code == 200:
                     return
-                last = f"its last answer was {answer.status_code} {answer.reason_phrase}"
                 if answer.status_code == 404:
                     raise ServerFailed(f"A Jupyter Server runs, but without cosphere_jupyter in it.{self._log()}")
+                last = f"it answers {answer.status_code} {answer.reason_phrase}"
+                if answer.status_code != 503:
+                    raise ServerFailed(f"The workspace does not work: {last}.{self._log()}")
+                last = f"{last}, {answer.text}"
                 time.sleep(0.3)
         raise ServerFailed(f"The workspace did not answer within {START_SECONDS} s: {last}.{self._log()}")
 
