@@ -1,0 +1,84 @@
+"""From a data catalogue to a DataFrame inside JupyterLab.
+
+In a notebook::
+
+    from cosphere_jupyter import Workspace
+
+    ws = Workspace()
+    flights = ws.catalogue["flights"]
+    df = flights.select("carrier", "dep_delay").where("dep_delay > 30").to_pandas()
+
+The public names are loaded when they are first used: importing this package loads nothing heavy, neither in a
+notebook nor in the Jupyter Server, which imports it at each start.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ._version import __version__
+
+if TYPE_CHECKING:
+    from .client.errors import (
+        ApiError,
+        CosphereError,
+        InvalidFilter,
+        InvalidRequest,
+        NotAllowed,
+        NotFound,
+        NotSignedIn,
+        RequestCancelled,
+        RequestFailed,
+        RequestTimeout,
+        ResultTooLarge,
+        ResultUnreadable,
+        ServerNotFound,
+        ServerUnavailable,
+        UnknownColumn,
+        UnknownTable,
+    )
+    from .client.query import Filter
+    from .client.workspace import Workspace
+
+__all__ = [
+    "ApiError",
+    "CosphereError",
+    "Filter",
+    "InvalidFilter",
+    "InvalidRequest",
+    "NotAllowed",
+    "NotFound",
+    "NotSignedIn",
+    "RequestCancelled",
+    "RequestFailed",
+    "RequestTimeout",
+    "ResultTooLarge",
+    "ResultUnreadable",
+    "ServerNotFound",
+    "ServerUnavailable",
+    "UnknownColumn",
+    "UnknownTable",
+    "Workspace",
+    "__version__",
+]
+
+# Where the public names live; what is not listed here is an error of the client.
+_HOMES = {"Workspace": ".client.workspace", "Filter": ".client.query"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES.get(name, ".client.errors"), __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def _jupyter_server_extension_points() -> list[dict[str, Any]]:
+    """Tell Jupyter Server what to load."""
+    from .app import CosphereApp
+
+    return [{"module": "cosphere_jupyter.app", "app": CosphereApp}]

@@ -1,0 +1,183 @@
+"""Everything that can go wrong for a user of the client, as one tree.
+
+::
+
+    CosphereError
+    ├── ServerNotFound          no workspace was found; the text lists what was tried
+    ├── ApiError                the workspace was asked and said no (status, event, errors)
+    │   ├── NotSignedIn         nobody known is calling (401)
+    │   ├── NotAllowed          the account may not do this (403)
+    │   ├── NotFound            no such thing, or not yours to see (404)
+    │   ├── InvalidRequest      what was sent is wrong (400)
+    │   └── ServerUnavailable   not now: down, full, unreachable, or served elsewhere
+    ├── UnknownTable            no table of this name; also a KeyError
+    ├── UnknownColumn           the table has no such column; also a KeyError
+    ├── InvalidFilter           a filter that cannot be read; also a ValueError
+    ├── RequestFailed           the work behind a request failed; the server's words
+    ├── RequestCancelled        the request was cancelled, or left
+    ├── RequestTimeout          waiting took longer than asked for; also a TimeoutError
+    ├── ResultUnreadable        the files of a result could not be fetched whole, or read
+    └── ResultTooLarge          the result does not fit into memory; also a MemoryError
+
+No text of these holds a token or a signed link.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+
+class CosphereError(Exception):
+    """Base of all errors of the client."""
+
+    # KeyError would show the text in quotes.
+    __str__ = Exception.__str__
+
+
+class ServerNotFound(CosphereError):
+    """No workspace was found. ``tried`` lists the ways, with what was seen."""
+
+    def __init__(self, tried: Sequence[str]) -> None:
+        lines = "".join(f"\n  - {line}" for line in tried)
+        super().__init__(
+            f"no workspace was found. Tried:{lines}\n"
+            'Say where it is: Workspace(url="http://host:8888/", token="…"), or set COSPHERE_URL and COSPHERE_TOKEN.'
+        )
+        self.tried = tuple(tried)
+
+
+class ApiError(CosphereError):
+    """The workspace was asked and said no.
+
+    ``status`` is HTTP's (None when no answer came), ``event`` the API's own word for what happened, ``errors`` the
+    messages by field.
+    """
+
+    def __init__(
+        self, message: str, *, status: int | None = None, event: str | None = None, errors: Any = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.event = event
+        self.errors = errors or {}
+
+
+class NotSignedIn(ApiError):
+    """Nobody known is calling: the token is missing, wrong or has expired."""
+
+
+class NotAllowed(ApiError):
+    """The account may not do this."""
+
+
+class NotFound(ApiError):
+    """No such thing, or not yours to see."""
+
+
+class InvalidRequest(ApiError):
+    """What was sent is wrong; ``errors`` tells by field."""
+
+
+class ServerUnavailable(ApiError):
+    """Not now: the server is down, full, cannot be reached, or the workspace is served elsewhere."""
+
+
+class UnknownTable(CosphereError, KeyError):
+    """No table of this name in the catalogue."""
+
+
+class UnknownColumn(CosphereError, KeyError):
+    """The table has no such column."""
+
+
+class InvalidFilter(CosphereError, ValueError):
+    """A filter that cannot be read. ``text`` and ``position`` tell where it stopped making sense."""
+
+    def __init__(self, message: str, text: str | None = None, position: int = 0) -> None:
+        pointer = "" if text is None else f"\n    {text}\n    {' ' * position}^"
+        super().__init__(f"{message}{pointer}")
+        self.text = text
+        self.position = position
+
+
+class RequestFailed(CosphereError):
+    """The work behind a request failed; the text is what the server says."""
+
+
+class RequestCancelled(CosphereError):
+    """The request was cancelled, or left by this account."""
+
+
+class RequestTimeout(CosphereError, TimeoutError):
+    """Waiting took longer than asked for. The request goes on; wait again or cancel it."""
+
+
+class ResultUnreadable(CosphereError):
+    """The files of a result could not be fetched whole, or cannot be read."""
+
+
+class ResultTooLarge(CosphereError, MemoryError):
+    """The result does not fit into memory."""
+
+
+_BY_STATUS: Mapping[int, type[ApiError]] = {
+    400: InvalidRequest,
+    401: NotSignedIn,
+    403: NotAllowed,
+    404: NotFound,
+    422: InvalidRequest,
+    502: ServerUnavailable,
+    503: ServerUnavailable,
+    504: ServerUnavailable,
+}
+_ENVELOPE = ("@event", "@type", "@authorizer", "errors", "message")
+
+
+def api_error(status: int, body: Any, where: str) -> ApiError:
+    """Return the error for an answer; ``body`` is None when it is not an envelope of the workspace."""
+    kind = _BY_STATUS.get(status, ApiError)
+    if not isinstance(body, Mapping):
+        # The body is not shown: error pages of Jupyter hold its token.
+        text = f"{where} answered {status}, and not as a workspace does. Is cosphere_jupyter installed in that server?"
+        return kind(text, status=status)
+    event = str(body.get("@event") or "")
+    errors = body.get("errors")
+    words = _readable(errors) or str(body.get("message") or "") or _humanised(event, body) or f"HTTP status {status}"
+    if kind is NotSignedIn:
+        words += '. Give a token: Workspace(url="…", token="…"), or set COSPHERE_TOKEN'
+    return kind(words, status=status, event=event or None, errors=errors)
+
+
+def _readable(errors: Any) -> str:
+    if isinstance(errors, Mapping):
+        lines = []
+        for field, texts in errors.items():
+            text = " ".join(map(str, texts)) if isinstance(texts, list | tuple) else str(texts)
+            lines.append(text if field in ("__all__", "non_field_errors") else f"{field}: {text}")
+        return "; ".join(lines)
+    return "; ".join(map(str, errors)) if isinstance(errors, list | tuple) else ""
+
+
+def _humanised(event: str, body: Mapping[str, Any]) -> str:
+    facts = ", ".join(
+        f"{name}: {value}"
+        for name, value in body.items()
+        if name not in _ENVELOPE and isinstance(value, str | int | float)
+    )
+    words = event.replace("_", " ").lower()
+    return f"{words} ({facts})" if words and facts else words
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return ", did you mean …?" for names that look like ``name``, else an empty text.
+
+    Letters' case does not count, and what contains the name is close, too.
+    """
+    known = list(known)
+    folded = {each.casefold(): each for each in known}
+    close = [folded[each] for each in get_close_matches(name.casefold(), folded, 3, 0.6)]
+    inside = [each for each in known if name and name.casefold() in each.casefold() and each not in close]
+    found = (close + inside)[:3]
+    return f", did you mean {' or '.join(repr(each) for each in found)}?" if found else ""
