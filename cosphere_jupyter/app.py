@@ -13,6 +13,7 @@ from typing import Any
 
 from jupyter_core.paths import jupyter_data_dir
 from jupyter_server.extension.application import ExtensionApp
+from jupyter_server.serverapp import ServerApp
 from traitlets import Float, Int, List, TraitError, Unicode, default, validate
 
 from ._version import __version__
@@ -78,7 +79,7 @@ class CosphereApp(ExtensionApp):
         """Build the workspace (it opens with the first request, or in the start hook)."""
         self.services = Services(self.workspace_settings(), self.log)
         self.settings["cosphere_services"] = self.services
-        scrubbed = self.serverapp.web_app.settings.setdefault("extra_log_scrub_param_keys", [])
+        scrubbed = self._server.web_app.settings.setdefault("extra_log_scrub_param_keys", [])
         scrubbed.extend(key for key in SECRET_PARAMETERS if key not in scrubbed)
 
     def initialize_handlers(self) -> None:
@@ -87,9 +88,15 @@ class CosphereApp(ExtensionApp):
 
         self.handlers.extend(handlers())
 
+    @property
+    def _server(self) -> ServerApp:
+        if self.serverapp is None:
+            raise RuntimeError("the extension is not linked to a Jupyter server")
+        return self.serverapp
+
     def workspace_settings(self) -> Settings:
         """Return the settings as the rooms take them."""
-        root = Path(self.serverapp.root_dir).expanduser().absolute()
+        root = Path(self._server.root_dir).expanduser().absolute()
         folders = tuple((root / Path(folder).expanduser()).resolve() for folder in self.data_folders or ["."])
         return Settings(
             data_dir=Path(self.data_dir),
@@ -107,7 +114,7 @@ class CosphereApp(ExtensionApp):
         """Say where this server is, for others that find the data directory owned (no secret)."""
         return {
             "pid": os.getpid(),
-            "url": self.serverapp.connection_url,
+            "url": self._server.connection_url,
             "version": __version__,
             "started": datetime.now(timezone.utc).isoformat(),
         }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from logging import Logger
@@ -46,6 +47,8 @@ class Services:
         self.settings = settings
         self.log = log
         self._runs_tasks = runs_tasks
+        # Where queries spill what does not fit into memory; emptied at each start.
+        self._scratch = settings.data_dir / "tmp"
         self._lock = asyncio.Lock()
         self._is_ready = False
         self._is_stopped = False
@@ -99,10 +102,15 @@ class Services:
             raise
 
     async def _start(self) -> None:
+        await asyncio.to_thread(self._clear_scratch)
         await asyncio.to_thread(self.store.prune)
         await self.downloads.sweep()
         await self.tasks.start()
         self._sweeper = asyncio.ensure_future(self._sweep_results())
+
+    def _clear_scratch(self) -> None:
+        for leftover in self._scratch.iterdir():
+            shutil.rmtree(leftover, ignore_errors=True)
 
     async def _announce(self, account: Account) -> None:
         """Keep the card up to date for whom ``jupyter cosphere account`` speaks while the server runs."""
@@ -115,7 +123,7 @@ class Services:
         from .database.ownership import Ownership
 
         data_dir = self.settings.data_dir
-        for folder in (data_dir, data_dir / "keys", data_dir / "results"):
+        for folder in (data_dir, data_dir / "keys", data_dir / "results", self._scratch):
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o700)
         self._ownership = Ownership(data_dir)
@@ -180,7 +188,7 @@ class Services:
         self.tasks = TaskEngine(self.database, children, settings.max_tasks, self.log)
         self.catalogue = Catalogue(self.database, self._describe)
         self.downloads = Downloads(self.database, self.catalogue, self.tasks, self.store, self._version_of)
-        self.tasks.register(DownloadTask(self.database, self.store, self.duckdb))
+        self.tasks.register(DownloadTask(self.database, self.store, self.duckdb, self._scratch))
 
     # -- what one room needs of another ----------------------------------------------------------------------------
 

@@ -147,7 +147,7 @@ class Accounts:
     async def owner(self) -> Account:
         """Return the ADMIN account of a personal server's owner, made the first time it is asked for."""
         found = await self._database.read(_find_owner)
-        return found or await self._database.write(_create_owner)
+        return await self._database.write(_create_owner) if found is None else found
 
     def close(self) -> None:
         """Let the password thread go."""
@@ -175,8 +175,8 @@ def insert_account(connection: Connection, **values: Any) -> Account:
     """Insert an account inside the caller's transaction."""
     moment = now()
     defaults = {"name": "", "is_active": True, "epoch": 0, "created_at": moment, "updated_at": moment}
-    result = connection.execute(insert(accounts).values({**defaults, **values}))
-    return read_account(connection, result.inserted_primary_key[0])
+    statement = insert(accounts).values({**defaults, **values}).returning(accounts.c.id)
+    return read_account(connection, connection.execute(statement).scalar_one())
 
 
 def _update_account(connection: Connection, account_id: int, values: dict[str, Any]) -> Account:

@@ -207,8 +207,8 @@ def _create(connection: Connection, values: Mapping[str, Any], caller: Account) 
         "created_at": moment,
         "updated_at": moment,
     }
-    result = connection.execute(insert(catalogue_items).values(row))
-    return read_item(connection, result.inserted_primary_key[0])
+    statement = insert(catalogue_items).values(row).returning(catalogue_items.c.id)
+    return read_item(connection, connection.execute(statement).scalar_one())
 
 
 def _update(connection: Connection, item_id: int, values: Mapping[str, Any], caller: Account) -> CatalogueItem:

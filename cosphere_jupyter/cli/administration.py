@@ -90,7 +90,7 @@ class _Server:
         from ..database.ownership import Ownership
 
         owner = Ownership(data_dir).owner()
-        self.url, account = owner.get("url"), owner.get("account")
+        self.url, account = str(owner.get("url") or ""), owner.get("account")
         if not self.url or not account:
             raise AdministrationError(
                 f"process {owner.get('pid', 'unknown')} has this workspace open and is still starting; try again"

@@ -168,7 +168,8 @@ class Downloads:
         if row is None:
             moment = now()
             new = {"created_by_id": caller.id, "is_cancelled": False, "created_at": moment, "updated_at": moment}
-            request_id = connection.execute(insert(download_requests).values(**values, **new)).inserted_primary_key[0]
+            statement = insert(download_requests).values(**values, **new).returning(download_requests.c.id)
+            request_id = connection.execute(statement).scalar_one()
         else:
             request_id = row.id
         self._add_waiter(connection, request_id, caller)
@@ -195,7 +196,7 @@ class Downloads:
                 is_idempotent=True,
                 max_attempts=MAX_ATTEMPTS,
             )
-            changes |= {"task_key": key, "executor_job_id": key, "blob_name": None, "real_size": None, "result": None}
+            changes |= {"task_key": key, "executor_job_id": None, "blob_name": None, "real_size": None, "result": None}
         if changes:
             connection.execute(update(download_requests).where(this).values(**changes, updated_at=now()))
 
@@ -249,7 +250,13 @@ def read_request_of_task(connection: Connection, task: Task) -> DownloadRequest:
 def store_result(connection: Connection, task: Task) -> None:
     """Write what a successful task has made into its request."""
     result = task.state.result
-    values = {"blob_name": result["name"], "real_size": result["bytes"], "result": result, "updated_at": now()}
+    values = {
+        "blob_name": result["name"],
+        "real_size": result["bytes"],
+        "executor_job_id": result["name"].rsplit("/", 1)[-1],
+        "result": result,
+        "updated_at": now(),
+    }
     connection.execute(update(download_requests).where(download_requests.c.task_key == task.key).values(values))
 
 

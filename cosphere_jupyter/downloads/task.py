@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
 
 from ..database.engine import Database
 from ..errors import CosphereError, ExecutionError, Invalid, NotFound
-from ..executors.base import Column
 from ..executors.duckdb.executor import DuckDBExecutor
 from ..results.folder import FolderStore
 from ..tasks.engine import Call
@@ -23,10 +24,12 @@ class DownloadTask:
 
     name = TASK_NAME
 
-    def __init__(self, database: Database, store: FolderStore, duckdb: DuckDBExecutor) -> None:
+    def __init__(self, database: Database, store: FolderStore, duckdb: DuckDBExecutor, scratch: Path) -> None:
+        """``scratch`` is a folder for what a query spills to disk."""
         self._database = database
         self._store = store
         self._duckdb = duckdb
+        self._scratch = scratch
 
     async def prepare(self, task: Task) -> Call:
         """Make the attempt's folder and say what the child shall unload into it."""
@@ -49,10 +52,12 @@ class DownloadTask:
         if source.version != request.data_version:
             raise ExecutionError("the data of this table changed after it was asked for; ask again")
         folder = self._store.begin(result_name(request.fingerprint, task))
-        columns = [Column.from_json(column) for column in request.item.spec]
-        return Call(
-            self._duckdb.unload_entry, self._duckdb.unload_params(source, query, columns, folder, folder / "tmp")
-        )
+        columns = {column["name"]: column["type"] for column in request.item.spec}
+        params = self._duckdb.unload_params(source, query, columns, folder, self._scratch_of(task))
+        return Call(self._duckdb.unload_entry, params)
+
+    def _scratch_of(self, task: Task) -> Path:
+        return self._scratch / f"{task.key}-{task.state.attempt}"
 
     async def publish(self, task: Task, result: Any) -> Any:
         """Write the manifest and make the folder visible; what is stored is the manifest in short."""
@@ -66,6 +71,7 @@ class DownloadTask:
             **result,
         }
         await asyncio.to_thread(self._store.publish, name, manifest)
+        await asyncio.to_thread(shutil.rmtree, self._scratch_of(task), True)
         return {
             "name": name,
             "rows": result["rows"],
@@ -79,7 +85,8 @@ class DownloadTask:
             store_result(connection, task)
 
     async def discard(self, task: Task) -> None:
-        """Remove the folder of an attempt that did not win."""
+        """Remove the folders of an attempt that did not win."""
+        await asyncio.to_thread(shutil.rmtree, self._scratch_of(task), True)
         try:
             request = await self._request(task)
         except CosphereError:

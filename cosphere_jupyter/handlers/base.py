@@ -32,7 +32,7 @@ LARGEST_BODY = 16 * 1024 * 1024
 LARGEST_ID = 2**53 - 1
 
 
-class BaseHandler(ExtensionHandlerMixin, JupyterHandler):  # type: ignore[misc]
+class BaseHandler(ExtensionHandlerMixin, JupyterHandler):
     """Base of every handler of ours; the table of routes gives it the access of each of its methods."""
 
     route: Route
@@ -143,7 +143,7 @@ class BaseHandler(ExtensionHandlerMixin, JupyterHandler):  # type: ignore[misc]
         """Answers are data: nothing in them may run or load anything."""
         return f"{super().content_security_policy}; default-src 'none'"
 
-    def compute_etag(self) -> None:  # type: ignore[override]
+    def compute_etag(self) -> None:
         """No ETag: hashing every answer costs more than it saves."""
 
     def send_json(self, body: Any, status: int = 200) -> None:
@@ -158,6 +158,7 @@ class BaseHandler(ExtensionHandlerMixin, JupyterHandler):  # type: ignore[misc]
         if self.caller is not None and self.counts_as_activity:
             self.settings["api_last_activity"] = datetime.now(timezone.utc)
 
+    @allow_unauthenticated
     async def head(self, *args: str, **kwargs: str) -> None:
         """Answer as GET does, without the body."""
         if "GET" not in self.route.access:
@@ -166,6 +167,7 @@ class BaseHandler(ExtensionHandlerMixin, JupyterHandler):  # type: ignore[misc]
         if answer is not None:
             await answer
 
+    @allow_unauthenticated
     def options(self, *args: str, **kwargs: str) -> None:
         """Say which methods there are."""
         self.set_header("Allow", ", ".join(self.route.allowed_methods()))
