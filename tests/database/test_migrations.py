@@ -1,0 +1,61 @@
+"""Migrations lead to exactly the tables that the code uses."""
+
+from __future__ import annotations
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from cosphere_jupyter.database.engine import Database
+from cosphere_jupyter.database.migrate import HEAD, alembic_config, current_revision, migrate
+from cosphere_jupyter.database.schema import all_tables
+from cosphere_jupyter.errors import Unavailable
+
+
+@pytest.fixture
+def database(tmp_path):
+    opened = Database(tmp_path / "test.sqlite")
+    yield opened
+    opened.close()
+
+
+def test_migrating_an_empty_database_makes_the_tables_of_the_code(database):
+    migrate(database)
+    differences = database.submit(
+        lambda connection: compare_metadata(MigrationContext.configure(connection), all_tables())
+    ).result()
+    assert differences == []
+    assert database.submit(current_revision).result() == HEAD
+
+
+def test_migrating_twice_changes_nothing(database):
+    migrate(database)
+    migrate(database)
+    assert database.submit(current_revision).result() == HEAD
+
+
+def test_the_revision_in_the_code_is_the_newest_migration():
+    assert ScriptDirectory.from_config(alembic_config()).get_current_head() == HEAD
+
+
+def test_a_migration_that_is_interrupted_leaves_nothing(database):
+    def interrupted(connection):
+        from alembic import command
+
+        config = alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        raise RuntimeError("the power went")
+
+    with pytest.raises(RuntimeError):
+        database.submit(interrupted).result()
+    assert database.submit(current_revision).result() is None
+    migrate(database)
+
+
+def test_a_database_of_a_newer_version_is_refused_with_words(database):
+    migrate(database)
+    database.submit(lambda c: c.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'") and None).result()
+    with pytest.raises(Unavailable, match="written by a newer version"):
+        migrate(database)

@@ -1,0 +1,94 @@
+"""Works that the tests run in child processes."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from cosphere_jupyter.errors import ExecutionError
+
+
+def echo(params, report):
+    return params
+
+
+def pid(params, report):
+    return os.getpid()
+
+
+def report_progress(params, report):
+    for step in range(5):
+        report({"fraction": step / 5})
+        time.sleep(0.05)
+    return "done"
+
+
+def fail(params, report):
+    raise ExecutionError("the engine's own words")
+
+
+def fail_unexpectedly(params, report):
+    raise KeyError("/secret/path")
+
+
+def print_something(params, report):
+    print("this is no protocol")
+    subprocess.run([sys.executable, "-c", "print('nor is this')"], check=True)
+    return "fine"
+
+
+def sleep(params, report):
+    report({"pid": os.getpid()})
+    time.sleep(params.get("seconds", 60))
+    return "awake"
+
+
+def ignore_term(params, report):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    report({"pid": os.getpid()})
+    while True:
+        time.sleep(1)
+
+
+def hold_the_interpreter(params, report):
+    """A loop in C that never gives the interpreter back."""
+    report({"pid": os.getpid()})
+    ctypes.PyDLL(None).sleep(60)
+
+
+def start_a_grandchild(params, report):
+    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+    grandchild = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    grandchild.stdout.readline()
+    report({"pid": os.getpid(), "grandchild": grandchild.pid})
+    time.sleep(60)
+
+
+def die(params, report):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def exit_quietly(params, report):
+    sys.stderr.write("last words")
+    sys.stderr.flush()
+    os._exit(3)
+
+
+def die_the_first_time(params, report):
+    try:
+        with open(params["marker"], "x"):
+            pass
+    except FileExistsError:
+        return "second time"
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def count_starts(params, report):
+    with open(params["log"], "a") as log:
+        log.write("start\n")
+    time.sleep(params.get("seconds", 0))
+    return "counted"
