@@ -22,7 +22,7 @@ from jupyter_core.paths import jupyter_data_dir
 from traitlets import Bool, Unicode, default
 
 from .._version import __version__
-from ..errors import CosphereError
+from ..client.errors import CosphereError
 from . import demo_data
 from .demo_server import DemoServer, ServerFailed
 
@@ -175,8 +175,9 @@ def _fill_catalogue(workspace: Workspace, tables: demo_data.DemoTables) -> None:
 
 def _main_job(workspace: Workspace, server: DemoServer) -> pd.DataFrame:
     _step(4, "A request", f"POST {server.url}cosphere/downloader/requests/")
-    query = workspace.catalogue["flights"].select(*COLUMNS).where(*FILTERS)
-    _say(json.dumps(query.to_json(), indent=2))
+    flights = workspace.catalogue["flights"]
+    query = flights.select(*COLUMNS).where(*FILTERS)
+    _say(json.dumps({"catalogue_item_id": flights.id, "spec": query.spec}, indent=2))
     started = time.monotonic()
     request = query.request()
 
