@@ -1,0 +1,84 @@
+"""The workspace: where everything that a user can do begins."""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+
+from . import cache as caches
+from .cache import Cache
+from .catalogue import Account, Catalogue
+from .discovery import discover
+from .display import Html, fields
+from .http import Http, reachable
+from .loading import Loader
+from .requests import Requests
+
+
+class Workspace(Html):
+    """A workspace: a catalogue of tables, and what was asked of them.
+
+    In a notebook it finds its own Jupyter server, and who you are:
+
+    >>> ws = Workspace()
+    >>> flights = ws.catalogue["flights"]
+    >>> df = flights.select("carrier", "dep_delay").where("dep_delay > 30").to_pandas()
+
+    Elsewhere say where it is. ``url`` is that of the Jupyter server or of its ``…/cosphere``; ``token`` is the token of
+    the Jupyter server, of a JupyterHub, or one of the workspace's own:
+
+    >>> ws = Workspace(url="http://host:8888/", token="…")
+
+    ``cache`` is where results are kept that were loaded before: a folder, False for nowhere.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        cache: Cache | str | os.PathLike[str] | bool | None = None,
+    ) -> None:
+        self.http = Http(discover(url, token, reachable))
+        self.cache = caches.choose(cache)
+        self.catalogue = Catalogue(self)
+        self.requests = Requests(self)
+        self.loader = Loader(self.http, self.cache)
+        self._me: Account | None = None
+
+    @property
+    def url(self) -> str:
+        """Where the workspace is; ends in ``/cosphere``."""
+        return self.http.server.url
+
+    @property
+    def me(self) -> Account:
+        """The account that this workspace acts for (asked once)."""
+        if self._me is None:
+            account = Account.from_json(self.http.get("/accounts/me"))
+            assert account is not None  # noqa: S101
+            self._me = account
+        return self._me
+
+    def close(self) -> None:
+        """Close the connections, and wait until results that are being kept are written."""
+        if self.cache is not None:
+            self.cache.flush()
+        self.http.close()
+
+    def __enter__(self) -> Workspace:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Workspace {self.url} ({self.http.server.way})>"
+
+    def _repr_html_(self) -> str:
+        facts = {"url": self.url, "found": self.http.server.way}
+        if self._me is not None:
+            facts["account"] = f"{self._me.email} ({self._me.type})"
+        return fields("Workspace", facts)
