@@ -277,9 +277,9 @@ def _expand(root: Path, parts: list[str], skip: list[Path]) -> set[str]:
         for entry in list(entries(folder)):
             if entry.name != head and not (_is_pattern(head) and fnmatch.fnmatchcase(entry.name, head)):
                 continue
-            if rest and entry.is_dir():
+            if rest and _is_folder(entry):
                 enter(folder, entry.name, rest)
-            elif not rest and not entry.is_dir():
+            elif not rest and not _is_folder(entry):
                 found.add(folder + entry.name)
                 if len(found) > MAX_FILES:
                     _refuse(f"More than {MAX_FILES} files match; name fewer of them.")
@@ -313,6 +313,13 @@ def _logs(root: Path, name: str, kind: str) -> list[SourceFile]:
 
 def _is_log(source: Source, file: SourceFile) -> bool:
     return source.table is not None and file is not source.files[0]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a loop of links
+        return False
 
 
 def _is_pattern(text: str) -> bool:

@@ -19,6 +19,8 @@ from cosphere_jupyter.executors.sources import Source
 
 Report = Callable[[dict[str, Any]], None]
 REPORT_SECONDS = 0.25
+SPLIT_BYTES = 256_000_000
+"""Bytes of a file of a result, about; sources smaller than this give one file."""
 
 
 def warm() -> None:
@@ -68,8 +70,8 @@ def unload(params: Mapping[str, Any], report: Report) -> dict[str, Any]:
 
     Returns ``files`` (``name``, ``rows``, ``bytes``), total ``rows`` and ``bytes``, ``schema`` (``name`` and Arrow
     ``type`` of each column, in the query's order), ``sql`` (with ``?`` for values), ``sampling`` (how rows were chosen,
-    or None) and ``duckdb`` (version). Results of less than about 256 MB are one file; an empty result is one file
-    without rows.
+    or None) and ``duckdb`` (version). Results of less than about `SPLIT_BYTES` are one file, an empty result is one
+    file without rows. Rows of sources smaller than that keep their order.
 
     Raises:
         ExecutionError: with a text for the user; the data may have changed meanwhile.
@@ -91,7 +93,7 @@ def unload(params: Mapping[str, Any], report: Report) -> dict[str, Any]:
                     relation, physical = relations.of_files(connection, source, types)
                 compiled = compiler.compile_select(query, relation, physical, types)
                 with _progress(connection, report):
-                    found = _copy(connection, compiled, folder)
+                    found = _copy(connection, compiled, source, folder)
                 found["sampling"] = _method(query, relation)
     except ExecutionError:
         # A file that changes under the reader fails in many ways; that it changed is the better message.
@@ -147,7 +149,7 @@ def _unload_sqlite(
         connection.register("rows", table.reader(names, types, row))
         try:
             with _progress(connection, report, lambda: table.rows_read / last if last else 0.0):
-                found = _copy(connection, compiled, folder)
+                found = _copy(connection, compiled, source, folder)
         except Exception:
             if table.error is not None:
                 raise table.error from None
@@ -156,18 +158,19 @@ def _unload_sqlite(
         return found
 
 
-def _copy(connection: Any, compiled: Any, folder: str) -> dict[str, Any]:
+def _copy(connection: Any, compiled: Any, source: Source, folder: str) -> dict[str, Any]:
     """Write the result and make it durable.
 
-    One writer for all threads: a file per thread gained 2 % on two cores, and small results would be several files.
+    A small source gives one file in the order of the source; splitting by size loses that order. All threads write into
+    the same file: a file per thread gained 2 % on two cores, and small results would be several files.
     """
     import duckdb
     import pyarrow.parquet
 
-    options = "FORMAT PARQUET, COMPRESSION ZSTD, COMPRESSION_LEVEL 1, RETURN_STATS, FILE_SIZE_BYTES '256MB'"
-    rows = connection.execute(
-        f"COPY ({compiled.sql}) TO ? ({options}, FILENAME_PATTERN 'part-{{i}}')", [*compiled.parameters, folder]
-    ).fetchall()
+    options, target = "FORMAT PARQUET, COMPRESSION ZSTD, COMPRESSION_LEVEL 1, RETURN_STATS", f"{folder}/part-0.parquet"
+    if source.size >= SPLIT_BYTES:
+        options, target = f"{options}, FILE_SIZE_BYTES {SPLIT_BYTES}, FILENAME_PATTERN 'part-{{i}}'", folder
+    rows = connection.execute(f"COPY ({compiled.sql}) TO ? ({options})", [*compiled.parameters, target]).fetchall()
     files = [{"name": Path(row[0]).name, "rows": row[1], "bytes": row[2]} for row in rows]
     files.sort(key=lambda file: int(file["name"].removeprefix("part-").removesuffix(".parquet")))
     for name in [*(file["name"] for file in files), "."]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import quote
@@ -25,6 +25,8 @@ PHYSICAL = {
     "DATETIME": "TIMESTAMP",
     "BYTES": "BLOB",
 }
+
+NATIVE = {"INTEGER": int, "FLOAT": float, "STRING": str, "BYTES": bytes}
 
 
 @contextmanager
@@ -165,11 +167,10 @@ class Table:
     def _convert(self, values: Sequence[Any], name: str, target: str, arrow_type: Any) -> Any:
         import pyarrow as pa
 
-        if target in ("INTEGER", "STRING"):
-            try:
+        # Arrow would cut 1.5 to 1 without a word, so only values of the very type go in directly.
+        if set(map(type, values)) <= {NATIVE.get(target), type(None)}:
+            with suppress(pa.ArrowException, ValueError, OverflowError):
                 return pa.array(values, arrow_type)
-            except (pa.ArrowException, TypeError, ValueError):
-                pass  # the slow way below converts what can be converted and names what cannot
         converted = []
         for index, value in enumerate(values):
             try:
