@@ -156,7 +156,9 @@ class Accounts:
 
 def read_account(connection: Connection, account_id: int) -> Account:
     """Return one account or raise ``NotFound``."""
-    row = connection.execute(select(accounts).where(accounts.c.id == account_id)).one_or_none()
+    query = select(accounts).where(accounts.c.id == account_id)
+    # The database cannot be asked for more than 64 bits.
+    row = connection.execute(query).one_or_none() if abs(account_id) < 2**63 else None
     if row is None:
         raise NotFound("account")
     return _account(row)

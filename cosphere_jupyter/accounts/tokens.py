@@ -96,6 +96,7 @@ class TokenSigner:
             raise Unauthenticated("AUTH_TOKEN_EXPIRED") from None
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError):
             raise Unauthenticated("AUTH_TOKEN_WAS_BROKEN") from None
-        if payload["exp"] > time.time() + self._lifetime + 60:
+        # The library takes a number's text for a number.
+        if isinstance(payload["exp"], str) or payload["exp"] > time.time() + self._lifetime + 60:
             raise Unauthenticated("AUTH_TOKEN_WAS_BROKEN")
         return payload

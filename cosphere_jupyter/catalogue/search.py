@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, and_, func, not_, or_
 
-LONGEST_QUERY = 1024
+from ..errors import QueryInvalid
+
+# Each word nests the condition one deeper.
 MOST_WORDS = 64
 
 
@@ -25,8 +27,10 @@ class Term:
 
 
 def parse(query: str) -> list[Term]:
-    """Return the terms of a query in order."""
+    """Return the terms of a query in order; ``QueryInvalid`` if it has too many."""
     words = re.sub(r"([&|~])\s+", r"\1", query).split()
+    if len(words) > MOST_WORDS:
+        raise QueryInvalid({"query": [f"Ensure this field has no more than {MOST_WORDS} words."]})
     return [Term(word[0], word[1:].casefold()) if word[0] in "&|~" else Term("|", word.casefold()) for word in words]
 
 

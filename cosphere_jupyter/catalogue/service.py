@@ -125,7 +125,9 @@ class Catalogue:
 
 def read_item(connection: Connection, item_id: int) -> CatalogueItem:
     """Return one item or raise ``NotFound``."""
-    rows = connection.execute(select(catalogue_items).where(catalogue_items.c.id == item_id)).all()
+    query = select(catalogue_items).where(catalogue_items.c.id == item_id)
+    # The database cannot be asked for more than 64 bits.
+    rows = connection.execute(query).all() if abs(item_id) < 2**63 else []
     if not rows:
         raise NotFound("catalogue item")
     return items_from_rows(connection, rows)[0]

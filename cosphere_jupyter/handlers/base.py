@@ -98,7 +98,11 @@ class BaseHandler(ExtensionHandlerMixin, JupyterHandler):
         if inspect.isawaitable(user):
             user = await user
         self.current_user = self._jupyter_current_user = user
-        return user is not None
+        if user is None:
+            return False
+        # Jupyter looks at its cookie when the token is wrong; here a bad credential does not fall through to another.
+        is_token_sent = "Authorization" in self.request.headers and self.identity_provider.auth_enabled
+        return self.token_authenticated or not is_token_sent
 
     def check_xsrf_cookie(self) -> None:
         """Not here: tornado asks before anybody knows who is calling; see ``_authorise``."""

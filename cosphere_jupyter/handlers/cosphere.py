@@ -22,6 +22,7 @@ from ..errors import (
     Unauthenticated,
     Unavailable,
 )
+from .access import Route
 from .base import BaseHandler
 
 _HTTP_EVENTS = {
@@ -41,6 +42,11 @@ _INVALID_EVENTS: dict[type[Invalid], str] = {
 
 class CosphereHandler(BaseHandler):
     """Base of the CoSphere face."""
+
+    def initialize(self, name: str, route: Route | None = None) -> None:
+        """Forget the Content-Type: this face's bodies are JSON whatever they say, so tornado shall not parse forms."""
+        super().initialize(name, route)
+        self.request.headers.pop("Content-Type", None)
 
     def send_event(self, event: str, kind: str, status: int = 200, **entity: Any) -> None:
         """Answer with an entity in the envelope."""

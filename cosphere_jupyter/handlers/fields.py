@@ -151,6 +151,9 @@ class Choice(Field):
         """Return the word."""
         if isinstance(value, str) and value in self.choices:
             return value
+        if not is_storable(value):
+            # Half a surrogate pair, say: the message could not be sent.
+            raise FieldError(NOT_JSON)
         raise FieldError(f'"{value}" is not a valid choice.')
 
 
