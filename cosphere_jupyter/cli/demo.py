@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
+import re
 import shutil
 import signal
 import sys
@@ -27,8 +28,6 @@ from . import demo_data
 from .demo_server import DemoServer, ServerFailed
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ..client import Workspace
 
 NOTEBOOK = "01-catalogue-to-dataframe.ipynb"
@@ -95,13 +94,10 @@ class DemoApp(JupyterApp):
             self._run_lab(folder, tables)
             return
         server = DemoServer(folder)
-        with self._running(server):
-            workspace = _workspace(server)
+        with self._running(server), _workspace(server) as workspace:
             _fill_catalogue(workspace, tables)
-            frame = _main_job(workspace, server)
-        if frame.empty:
-            raise DemoFailed("The request was answered, but without any rows.")
-        print(f"\nThe server is stopped. Try it in JupyterLab: jupyter cosphere demo --lab\nrows: {len(frame)}")
+            rows = _main_job(workspace, server)
+        print(f"\nThe server is stopped. To try it yourself in JupyterLab: jupyter cosphere demo --lab\nrows: {rows}")
 
     def _convert(self, folder: Path) -> demo_data.DemoTables:
         started = time.monotonic()
@@ -126,7 +122,8 @@ class DemoApp(JupyterApp):
         options = [f"--LabApp.default_url=/lab/tree/{NOTEBOOK}", "--LabApp.news_url=None"]
         server = DemoServer(folder, "jupyterlab", options)
         with self._running(server):
-            _fill_catalogue(_workspace(server), tables)
+            with _workspace(server) as workspace:
+                _fill_catalogue(workspace, tables)
             page = server.sign_in_file
             opened = self.open_browser and webbrowser.open(page.as_uri())
             _step(4, "JupyterLab", "opened in your web browser" if opened else "waits for your web browser")
@@ -159,7 +156,7 @@ def _leave(_signal: int, _frame: FrameType | None) -> None:
 def _workspace(server: DemoServer) -> Workspace:
     from cosphere_jupyter import Workspace
 
-    return Workspace(url=server.url, token=server.token)
+    return Workspace(url=server.url, token=server.token, cache=server.cache)
 
 
 def _fill_catalogue(workspace: Workspace, tables: demo_data.DemoTables) -> None:
@@ -173,27 +170,39 @@ def _fill_catalogue(workspace: Workspace, tables: demo_data.DemoTables) -> None:
         _say(f"{name:<10}{rows:>10,} rows {len(table.columns):>4} columns{note}")
 
 
-def _main_job(workspace: Workspace, server: DemoServer) -> pd.DataFrame:
+def _main_job(workspace: Workspace, server: DemoServer) -> int:
     _step(4, "A request", f"POST {server.url}cosphere/downloader/requests/")
     flights = workspace.catalogue["flights"]
     query = flights.select(*COLUMNS).where(*FILTERS)
-    _say(json.dumps({"catalogue_item_id": flights.id, "spec": query.spec}, indent=2))
+    _say(_as_json({"catalogue_item_id": flights.id, "spec": query.spec}))
     started = time.monotonic()
     request = query.request()
 
-    _step(5, "Execution", "DuckDB unloads the rows as Parquet, in a process of its own")
-    request.wait()
-    _say(f"{request.status} after {_since(started)}")
+    _step(5, "Its execution", "a task; DuckDB writes the rows as Parquet, in a process of its own")
+    if request.status == "success":
+        _say(f"request {request.id} was asked for before: its result is there already")
+    else:
+        _say(f"request {request.id} is {request.status} …")
+        request.wait()
+        _say(f"{request.status} after {_since(started)}")
+    answer = workspace.http.get(f"/downloader/requests/{request.id}")
+    result = server.workspace / "results" / answer["blob_name"]
+    _say(f"{request.rows or 0:,} rows, {request.size or 0:,} bytes of Parquet in {result}")
 
-    _step(6, "A DataFrame", "read from the Parquet files")
+    _step(6, "A DataFrame", "read from the Parquet by the client")
     started = time.monotonic()
     frame = request.to_pandas()
-    _say(f"{len(frame):,} rows and {len(frame.columns)} columns in {_since(started)}")
-    for key, value in frame.attrs.items():
-        _say(f"{key}: {value}")
-    print()
+    first = _since(started)
+    started = time.monotonic()
+    request.to_pandas()
+    _say(f"{len(frame):,} rows and {len(frame.columns)} columns in {first}; the same again in {_since(started)}\n")
     _say(frame.head().to_string())
-    return frame
+    return len(frame)
+
+
+def _as_json(body: dict[str, Any]) -> str:
+    """Return JSON with its innermost lists and objects on a line each."""
+    return re.sub(r"[\[{][^][{}]*[]}]", lambda inner: json.dumps(json.loads(inner[0])), json.dumps(body, indent=2))
 
 
 def _step(number: int, title: str, text: str) -> None:
@@ -205,7 +214,7 @@ def _say(text: str) -> None:
 
 
 def _since(started: float) -> str:
-    return f"{time.monotonic() - started:.2f} s"
+    return f"{time.monotonic() - started:.3f} s"
 
 
 def _sentence(error: Exception) -> str:

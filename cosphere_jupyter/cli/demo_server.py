@@ -27,7 +27,8 @@ class DemoServer:
     """A Jupyter Server on a free loopback port; a context manager.
 
     ``folder/data`` is its root directory, ``folder/workspace`` the data directory of the workspace. Its
-    configuration and its runtime files are kept apart from the user's own in ``folder/jupyter``.
+    configuration and its runtime files are kept apart from the user's own in ``folder/jupyter``, and what the client
+    has loaded in ``folder/cache``.
     """
 
     def __init__(self, folder: Path, module: str = "jupyter_server", options: Sequence[str] = ()) -> None:
@@ -35,6 +36,7 @@ class DemoServer:
         self.root_dir = folder / "data"
         self.workspace = folder / "workspace"
         self.runtime_dir = folder / "jupyter" / "runtime"
+        self.cache = folder / "cache"
         self.log_file = folder / "server.log"
         self.token = secrets.token_hex(24)
         self.url = ""
@@ -64,6 +66,7 @@ class DemoServer:
             "JUPYTER_TOKEN": self.token,
             "JUPYTER_RUNTIME_DIR": str(self.runtime_dir),
             "JUPYTER_CONFIG_DIR": str(self.folder / "jupyter" / "config"),
+            "COSPHERE_CACHE_DIR": str(self.cache),
         }
 
     @property
