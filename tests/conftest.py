@@ -79,7 +79,7 @@ def anybody(owner: Api) -> Api:
 
 @pytest.fixture
 def numbers(root: Path) -> Path:
-    """A Parquet file of 1,000 rows: n (0 to 999), half (n / 2), word ('even' or 'odd'), day, flag (null every tenth)."""
+    """A Parquet file of 1,000 rows: n from 0, half (n / 2), word ('even' or 'odd'), day, flag (null every tenth)."""
     import datetime
 
     import pyarrow as pa
@@ -112,3 +112,17 @@ def numbers_item(owner: Api, numbers: Path, run: Any) -> dict[str, Any]:
     created = run(owner.post("/catalogue/items/", body))
     assert created.status == 201, created.body
     return created.json
+
+
+@pytest.fixture(scope="session")
+def big_parquet(tmp_path_factory: Any) -> Path:
+    """A Parquet file of 12 million incompressible rows: a request for all of it runs for seconds on one thread."""
+    import duckdb
+
+    path = tmp_path_factory.mktemp("big") / "big.parquet"
+    with duckdb.connect() as connection:
+        connection.execute(
+            "COPY (SELECT range AS n, random() AS x, random() AS y, random() AS z FROM range(12_000_000)) "
+            f"TO '{path}' (FORMAT parquet, COMPRESSION snappy)"
+        )
+    return path

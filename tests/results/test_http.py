@@ -59,7 +59,9 @@ async def test_ranges_give_parts_of_a_file(ready, anybody):
     }
     for header, (status, body, content_range) in cases.items():
         answer = await anybody.get(ready["download_uri"], headers={"Range": header})
-        assert (answer.status, answer.body, answer.headers.get("Content-Range")) == (status, body, content_range), header
+        assert (answer.status, answer.body, answer.headers.get("Content-Range")) == (status, body, content_range), (
+            header
+        )
 
 
 async def test_head_gives_the_headers_alone(ready, anybody):
@@ -104,7 +106,9 @@ async def test_a_big_download_leaves_the_event_loop_to_others(ready, services, a
     size = 400 * 2**20
     with (folder / "part-0.parquet").open("wb") as file:
         file.truncate(size)
-    services.store.publish(big, {"files": [{"name": "part-0.parquet", "bytes": size, "rows": 1}], "rows": 1, "bytes": size})
+    services.store.publish(
+        big, {"files": [{"name": "part-0.parquet", "bytes": size, "rows": 1}], "rows": 1, "bytes": size}
+    )
     mount = ready["download_uri"].split("/results/")[0]
     received, stalls = await asyncio.gather(
         _download(f"{mount}/results/{services.links.sign(big, 'part-0.parquet')}"), _longest_stalls()
@@ -122,7 +126,9 @@ async def _download(url):
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     writer.write(f"GET {address.path}?{address.query} HTTP/1.1\r\nHost: {address.netloc}\r\n\r\n".encode())
     head = await reader.readuntil(b"\r\n\r\n")
-    length = int(next(line for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")).split(b":")[1])
+    length = int(
+        next(line for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")).split(b":")[1]
+    )
     received = 0
     while received < length and (chunk := await reader.read(2**20)):
         received += len(chunk)
