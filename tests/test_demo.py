@@ -244,6 +244,16 @@ def test_the_notebook_runs_from_top_to_bottom(folder: Path, late_flights: pd.Dat
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("first_run")
+def test_a_folder_in_use_is_said_so(folder: Path):
+    with DemoServer(folder) as server:
+        done = run_demo(folder)
+        assert done.returncode == 1
+        assert f"is in use by another demo, at {server.url}" in done.stderr
+        assert "--folder" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("first_run")
 def test_the_frame_holds_the_very_rows(folder: Path, late_flights: pd.DataFrame):
     from cosphere_jupyter import Workspace
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 
 START_SECONDS = 120
+# A server of an earlier demo may still be on its way out.
+IN_USE_SECONDS = 5
 STOP_SECONDS = 10
 _LOG_LINES_SHOWN = 15
 # What would make the new server, or a kernel of it, take itself for a part of the one this was started from.
@@ -138,10 +140,10 @@ class DemoServer:
     def _wait_until_it_answers(self, process: subprocess.Popen[bytes]) -> None:
         import httpx
 
-        deadline = time.monotonic() + START_SECONDS
+        started = time.monotonic()
         last = "it did not listen on its port"
         with httpx.Client(base_url=self.url, timeout=5, trust_env=False) as http:
-            while time.monotonic() < deadline:
+            while time.monotonic() - started < START_SECONDS:
                 if process.poll() is not None:
                     raise ServerFailed(
                         f"The Jupyter Server ended at once (exit code {process.returncode}).{self._log()}"
@@ -158,7 +160,11 @@ class DemoServer:
                 last = f"it answers {answer.status_code} {answer.reason_phrase}"
                 if answer.status_code != 503:
                     raise ServerFailed(f"The workspace does not work: {last}.{self._log()}")
-                last = f"{last}, {answer.text}"
+                if "SERVED_ELSEWHERE" in answer.text and time.monotonic() - started > IN_USE_SECONDS:
+                    raise ServerFailed(
+                        f"The folder {self.folder} is in use by another demo, at {answer.json().get('url')}. "
+                        "Stop that one, or choose another folder with --folder."
+                    )
                 time.sleep(0.3)
         raise ServerFailed(f"The workspace did not answer within {START_SECONDS} s: {last}.{self._log()}")
 
