@@ -132,7 +132,7 @@ class _Reading:
         check_memory(_needed(dataset, self.manifest.rows, paths), "to_arrow() maps such a result from disk")
         table = dataset.to_table()
         self._check_rows(table.num_rows)
-        return table.unify_dictionaries()
+        return _narrowed(table.unify_dictionaries())
 
     def through_memory(self, cache: Cache) -> bool:
         """Put the table into the cache piece by piece; tell whether it is there."""
@@ -183,6 +183,22 @@ class _Reading:
         }
         schema = pa.schema([(column.name, types.get(column.type, pa.string())) for column in self._columns])
         return schema.empty_table()
+
+
+def _narrowed(table: pa.Table) -> pa.Table:
+    """Return the table with the numbers of texts as small as pandas wants them, so that it need not convert them."""
+    import pyarrow as pa
+
+    for place, field in enumerate(table.schema):
+        column = table.column(place)
+        if not pa.types.is_dictionary(field.type) or not column.num_chunks:
+            continue
+        texts = len(column.chunk(0).dictionary)
+        index = next((kind for kind, most in ((pa.int8(), 2**7), (pa.int16(), 2**15)) if texts < most - 1), None)
+        if index is not None:
+            chunks = [pa.DictionaryArray.from_arrays(each.indices.cast(index), each.dictionary) for each in column.chunks]
+            table = table.set_column(place, field.name, pa.chunked_array(chunks))
+    return table
 
 
 def _reading_errors(read: Callable[[], Any]) -> Any:
