@@ -37,6 +37,7 @@ SUFFIX = ".arrow"
 _ON_THE_WAY = (".tmp", ".parts")
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _LOCKS = 256
+WAIT_SECONDS = 600.0
 
 
 class Cache:
@@ -251,7 +252,7 @@ class Filling:
 
 def _lock(folder: Path, key: str) -> Any:
     """Take the lock of a key; None where the file system has no locks (then work may be done twice)."""
-    from filelock import FileLock
+    from filelock import FileLock, Timeout
 
     slot = int.from_bytes(key.encode()[-4:], "big") % _LOCKS
     try:
@@ -259,10 +260,14 @@ def _lock(folder: Path, key: str) -> Any:
         _make_private(folder / "locks")
         # A fixed number of files, so that none needs to be removed. Released by another thread than it was taken by.
         lock = FileLock(folder / "locks" / f"{slot:02x}.lock", mode=0o600, thread_local=False)
-        lock.acquire()
+        while True:
+            # In portions: filelock takes waiting without end for a deadlock when a lock of this very thread was handed
+            # over to the one that writes.
+            with suppress(Timeout):
+                lock.acquire(timeout=WAIT_SECONDS)
+                return lock
     except (OSError, NotImplementedError):
         return None
-    return lock
 
 
 def choose(cache: Cache | str | os.PathLike[str] | bool | None) -> Cache | None:

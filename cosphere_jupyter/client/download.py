@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import httpx
 
 PARALLEL = 4
-CHUNK = 1024 * 1024
 # Attempts in a row in which not one byte came.
 ATTEMPTS = 4
 BACK_OFF = 0.2
@@ -183,7 +182,8 @@ class Download:
 
     def _stream(self, response: httpx.Response, aside: Path, size: int) -> None:
         with aside.open("ab") as out:
-            for chunk in response.iter_raw(CHUNK):
+            # As it comes, not in pieces of one size: what waits for its piece would be lost when the connection breaks.
+            for chunk in response.iter_raw():
                 out.write(chunk)
                 self._bar.advance(len(chunk))
                 if self._stop.is_set() or out.tell() > size:

@@ -196,7 +196,9 @@ def _narrowed(table: pa.Table) -> pa.Table:
         texts = len(column.chunk(0).dictionary)
         index = next((kind for kind, most in ((pa.int8(), 2**7), (pa.int16(), 2**15)) if texts < most - 1), None)
         if index is not None:
-            chunks = [pa.DictionaryArray.from_arrays(each.indices.cast(index), each.dictionary) for each in column.chunks]
+            chunks = [
+                pa.DictionaryArray.from_arrays(each.indices.cast(index), each.dictionary) for each in column.chunks
+            ]
             table = table.set_column(place, field.name, pa.chunked_array(chunks))
     return table
 

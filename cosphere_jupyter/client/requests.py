@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 REQUESTS = "/downloader/requests/"
 # The server answers at the next change; without one after so many seconds. With a bar its clock shall move.
-QUIET_SECONDS = 25
+QUIET_SECONDS = 10
 SHOWN_SECONDS = 2
 # How long a server may be away while somebody waits: requests go on where they were when it comes back.
 PATIENCE_SECONDS = 60.0

@@ -83,7 +83,7 @@ class WorkspaceServer:
                 (rf"{mount}/catalogue/items/(\d+)", Item, options),
                 (f"{mount}/downloader/requests/", Requests, options),
                 (rf"{mount}/downloader/requests/(\d+)", Request, options),
-                (rf"{mount}/results/([\w-]+)/([\w.-]+)", Result, options),
+                (rf"{mount}/results/([\w=-]+)/([\w.-]+)", Result, options),
                 (".*", Nothing, options),
             ]
         )
