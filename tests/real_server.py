@@ -24,8 +24,10 @@ def free_port() -> int:
 class RealServer:
     """Jupyter Server with the extension; everything it writes lies below ``folder``."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, host: str = "server") -> None:
+        """``host`` is the Jupyter application that loads the extension: server, lab, notebook or cosphere."""
         self.folder = folder
+        self.host = host
         self.root = folder / "root"
         self.data_dir = folder / "workspace"
         self.log = folder / "server.log"
@@ -55,7 +57,7 @@ class RealServer:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "jupyter", "server", "--no-browser", "--ip=127.0.0.1", "--allow-root"),
+                    *(sys.executable, "-m", "jupyter", self.host, "--no-browser", "--ip=127.0.0.1", "--allow-root"),
                     *(f"--port={self.port}", "--ServerApp.port_retries=0", "--ServerApp.base_url=/base/"),
                     *(f"--ServerApp.root_dir={self.root}", f"--CosphereApp.data_dir={self.data_dir}"),
                     *self.options,

@@ -33,7 +33,8 @@ class FolderStore:
         """Make an empty folder to write a result in."""
         partial = self._partial(name)
         shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True, mode=0o700)
+        for folder in (self.root, partial.parent.parent, partial.parent, partial):
+            folder.mkdir(mode=0o700, exist_ok=True)
         return partial
 
     def publish(self, name: str, manifest: dict[str, Any]) -> None:
