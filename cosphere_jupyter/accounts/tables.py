@@ -1,4 +1,4 @@
-"""Tables of accounts and of the outside identities that map to them."""
+"""Tables of accounts, their groups, the outside identities that map to them, and how they sign in."""
 
 from __future__ import annotations
 
@@ -44,4 +44,52 @@ identities = Table(
     Column("created_at", UtcDateTime, nullable=False),
     UniqueConstraint("issuer", "subject"),
     sqlite_autoincrement=True,
+)
+
+groups = Table(
+    "groups",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(256), nullable=False, unique=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+group_members = Table(
+    "group_members",
+    metadata,
+    Column("group_id", ForeignKey("groups.id", ondelete="CASCADE"), primary_key=True),
+    Column("account_id", ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True, index=True),
+    Column("is_admin", Boolean(create_constraint=False), nullable=False),
+)
+
+auth_requests = Table(
+    "auth_requests",
+    metadata,
+    Column("uuid", String(36), primary_key=True),
+    # pending (no account) -> attached -> redeemed; expired by its age.
+    Column("account_id", ForeignKey("accounts.id", ondelete="CASCADE"), index=True),
+    Column("created_at", UtcDateTime, nullable=False, index=True),
+    Column("attached_at", UtcDateTime),
+    # Who asked, for the page on which a person agrees.
+    Column("requester_ip", String(64), nullable=False),
+    Column("requester_agent", String(256), nullable=False),
+    Column("code_challenge", String(128)),
+)
+
+used_id_tokens = Table(
+    "used_id_tokens",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("expires_at", UtcDateTime, nullable=False, index=True),
+)
+
+# Failed sign-ins by account, address and both: counted before a password is looked at, also over restarts.
+login_failures = Table(
+    "login_failures",
+    metadata,
+    Column("bucket", String(320), primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("blocked_until", UtcDateTime),
+    Column("updated_at", UtcDateTime, nullable=False, index=True),
 )

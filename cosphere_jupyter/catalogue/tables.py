@@ -1,8 +1,8 @@
-"""Table of catalogue items."""
+"""Tables of catalogue items and of what was learnt about their data."""
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, Integer, String, Table
+from sqlalchemy import BigInteger, CheckConstraint, Column, Float, ForeignKey, Integer, String, Table, Text
 
 from ..database.schema import Json, UtcDateTime, metadata
 
@@ -17,6 +17,8 @@ catalogue_items = Table(
     Column("source", String(4096)),
     Column("spec", Json, nullable=False),
     Column("sample", Json, nullable=False),
+    Column("description", Text, nullable=False, server_default=""),
+    Column("tags", Json, nullable=False, server_default="[]"),
     Column("created_by_id", ForeignKey("accounts.id", ondelete="SET NULL"), index=True),
     Column("updated_by_id", ForeignKey("accounts.id", ondelete="SET NULL"), index=True),
     Column("maintained_by_id", ForeignKey("accounts.id", ondelete="SET NULL"), index=True),
@@ -24,4 +26,19 @@ catalogue_items = Table(
     Column("updated_at", UtcDateTime, nullable=False),
     CheckConstraint("executor_type IN ('ATHENA', 'DATABRICKS', 'DUCKDB')", name="executor_type"),
     sqlite_autoincrement=True,
+)
+
+catalogue_profiles = Table(
+    "catalogue_profiles",
+    metadata,
+    Column("item_id", ForeignKey("catalogue_items.id", ondelete="CASCADE"), primary_key=True),
+    Column("data_version", String(64), nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    # What the estimator knows of each column: bytes, nulls, distinct values, bounds, quantiles, frequent values.
+    Column("columns", Json, nullable=False),
+    # The stored sample's file in the workspace's own directory.
+    Column("sample_name", String(256), nullable=False),
+    # Real bytes over estimated bytes of the requests so far, as a moving average.
+    Column("factor", Float, nullable=False, server_default="1"),
+    Column("created_at", UtcDateTime, nullable=False),
 )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from .engine import Database
 
-HEAD = "0001"
+HEAD = "0002"
 
 
 def alembic_config() -> Config:

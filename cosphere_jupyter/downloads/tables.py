@@ -24,6 +24,8 @@ download_requests = Table(
     # What the manifest says in short: rows, number of files.
     Column("result", Json),
     Column("task_key", String(26), index=True),
+    # When the result was made or last asked for: what retention goes by.
+    Column("used_at", UtcDateTime, index=True),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
     UniqueConstraint("fingerprint"),

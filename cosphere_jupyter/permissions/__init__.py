@@ -1,0 +1,1 @@
+"""One rule for every resource: who may do what with it."""
