@@ -203,13 +203,15 @@ def test_the_lab_waits_with_the_catalogue_filled_and_stops_when_asked(tmp_path: 
     assert not processes_of(tmp_path)
 
 
+@pytest.mark.parametrize("seconds", [0, 0.05, 1])
 @pytest.mark.slow
-def test_a_demo_that_is_terminated_stops_its_server(tmp_path: Path):
+def test_a_demo_that_is_terminated_stops_its_server(tmp_path: Path, seconds: float):
     command = [str(JUPYTER), "cosphere", "demo", "--folder", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as started:
         deadline = time.monotonic() + 60
         while len(processes_of(tmp_path)) < 2 and time.monotonic() < deadline:
-            time.sleep(0.1)
+            time.sleep(0.005)
+        time.sleep(seconds)  # 0: while the server's process is being born
         started.terminate()
         told = started.communicate(timeout=60)[0]
     assert started.returncode == 130, told

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -95,7 +98,8 @@ class DemoServer:
         if hasattr(os, "geteuid") and os.geteuid() == 0:
             command.append("--allow-root")
         self.log_file.touch(mode=0o600)
-        with self.log_file.open("wb") as log:
+        # A signal between the birth of the process and our knowing it would leave it behind.
+        with self.log_file.open("wb") as log, _undisturbed():
             # A session of its own: Ctrl-C reaches the demo, which then stops the server in order.
             self._process = subprocess.Popen(  # noqa: S603
                 command,
@@ -114,28 +118,10 @@ class DemoServer:
 
     def stop(self) -> None:
         """Ask the server to end; after a while kill what is left of it and of its kernels and tasks."""
-        import psutil
-
-        if self._process is None:
-            return
-        try:
-            family = psutil.Process(self._process.pid).children(recursive=True)
-        except psutil.NoSuchProcess:
-            family = []
-        if self._process.poll() is None:
-            self._process.terminate()
-            try:
-                self._process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-        _, left = psutil.wait_procs(family, timeout=1)
-        for process in left:
-            try:
-                process.kill()
-            except psutil.NoSuchProcess:
-                continue
-        self._process = None
+        with _undisturbed():
+            if self._process is not None:
+                _end(self._process)
+            self._process = None
 
     def _wait_until_it_answers(self, process: subprocess.Popen[bytes]) -> None:
         import httpx
@@ -172,6 +158,46 @@ class DemoServer:
         lines = self.log_file.read_text(encoding="utf-8", errors="replace").splitlines()
         shown = "\n".join(f"    {line}" for line in lines[-_LOG_LINES_SHOWN:]).replace(self.token, "[secret]")
         return f" The end of its log, {self.log_file}:\n{shown}"
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    import psutil
+
+    try:
+        family = psutil.Process(server.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        family = []
+    if server.poll() is None:
+        server.terminate()
+        try:
+            server.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+    _, left = psutil.wait_procs(family, timeout=1)
+    for process in left:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let signals that ask us to end wait until the block is through."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    handlers = {number: signal.signal(number, lambda number, _: came.append(number)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        for number in came:
+            signal.raise_signal(number)
 
 
 def _free_port() -> int:
