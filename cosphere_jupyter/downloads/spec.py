@@ -49,7 +49,7 @@ REQUEST_SCHEMA: Mapping[str, Any] = {
 
 # ISO 8601 dates and times as people and pandas write them; datetime.fromisoformat knows fewer on Python 3.10.
 _DATETIME = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?\s*(Z|[+-]\d\d(?::?\d\d)?)?)?",
+    r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?\s*(Z|[+-]\d\d(?::?[0-5]\d)?)?)?",
     re.IGNORECASE,
 )
 
@@ -93,11 +93,12 @@ def _query(item: CatalogueItem, spec: Mapping[str, Any]) -> Query | str:
         column = item.column(name)
         kind = column["type"] if column else "STRING"
         try:
-            filters.append(Comparison(name, operator, normalise(kind, each["value"])))
+            value = normalise(kind, each["value"])
         except Mismatch:
             return f"column type and filter value type mismatch detected for column '{name}'"
-        if kind == "BOOLEAN" and operator not in ("=", "!="):
+        if isinstance(value, bool) and operator not in ("=", "!="):
             return f"operator '{operator}' not allowed for column '{name}' detected"
+        filters.append(Comparison(name, operator, value))
     ratio = spec.get("randomize_ratio", 1)
     if not 0 <= ratio <= 1:
         return "'randomize_ratio' not in allowed [0, 1] range detected"
