@@ -124,7 +124,6 @@ class Cache:
             if isinstance(error, OSError) and not isinstance(error, TimeoutError):
                 return False
             raise
-        self.make_room(0)
         return path.exists()
 
     def make_room(self, size: int) -> bool:

@@ -177,10 +177,10 @@ def test_a_result_without_rows_is_an_empty_frame(ws: Workspace, server: Workspac
 
 
 def test_folders_that_look_like_partitions_are_no_columns(ws: Workspace, server: WorkspaceServer):
-    server.publish("year=2013", ROWS)
-    server.outcomes["flights"] = lambda request: server.finish(request, "year=2013")
+    server.publish("dep_delay=late", ROWS)
+    server.outcomes["flights"] = lambda request: server.finish(request, "dep_delay=late")
     server.shows_folder = True
-    assert ask(ws).to_arrow(cache=False).column_names == ROWS.column_names
+    assert ask(ws).to_arrow(cache=False).column("dep_delay").equals(ROWS.column("dep_delay"))
 
 
 # The folder itself

@@ -105,6 +105,7 @@ def test_an_unknown_table_is_a_key_error_that_suggests_close_names(ws: Workspace
     with pytest.raises(UnknownTable, match="no table 'fligths' in the catalogue, did you mean 'flights'") as caught:
         ws.catalogue["fligths"]
     assert isinstance(caught.value, KeyError)
+    assert str(caught.value) == "no table 'fligths' in the catalogue, did you mean 'flights'?"
     with pytest.raises(KeyError, match="no table ''"):
         ws.catalogue[""]
     with pytest.raises(TypeError, match="by its name"):
