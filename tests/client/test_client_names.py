@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -67,12 +68,7 @@ def test_every_public_name_is_there_and_no_other():
 
 
 def test_the_error_tree_is_the_one_that_is_drawn():
-    drawn = [
-        line.split()[0]
-        for line in (errors.__doc__ or "").replace("│", " ").splitlines()
-        if "── " in line
-        for line in [line.split("── ")[1]]
-    ]
+    drawn = re.findall(r"── (\w+)", errors.__doc__ or "")
     classes = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)}
     assert {*drawn, "CosphereError"} == classes
     assert classes <= set(cosphere_jupyter.__all__)
