@@ -102,7 +102,8 @@ def _query(item: CatalogueItem, spec: Mapping[str, Any]) -> Query | str:
     ratio = spec.get("randomize_ratio", 1)
     if not 0 <= ratio <= 1:
         return "'randomize_ratio' not in allowed [0, 1] range detected"
-    return Query(tuple(spec["columns"]), tuple(filters), float(ratio), int(spec.get("seed", 0)))
+    # -0.0 is 0.0.
+    return Query(tuple(spec["columns"]), tuple(filters), float(ratio) + 0.0, int(spec.get("seed", 0)))
 
 
 def normalise(kind: str, value: Any) -> int | float | str | bool | datetime:
