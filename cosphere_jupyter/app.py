@@ -6,11 +6,13 @@ starts a Jupyter server of its own, or runs a subcommand.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from jupyter_core.application import NoStart
 from jupyter_core.paths import jupyter_data_dir
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
@@ -32,7 +34,6 @@ class CosphereApp(ExtensionApp):
     default_url = "/cosphere/accounts/me"
     load_other_extensions = True
     file_url_prefix = "/cosphere"
-    open_browser = False
 
     data_dir = Unicode(
         config=True,
@@ -138,4 +139,8 @@ def default_data_dir() -> str:
     return str(Path(jupyter_data_dir()) / "cosphere")
 
 
-main = launch_new_instance = CosphereApp.launch_instance
+def main(argv: list[str] | None = None) -> None:
+    """Run ``jupyter cosphere``: a subcommand, or a Jupyter server with the extension."""
+    # Jupyter's applications say "nothing more to start" by this; launch_instance lets it through for subcommands.
+    with contextlib.suppress(NoStart):
+        CosphereApp.launch_instance(argv)

@@ -10,7 +10,8 @@ import os
 from pathlib import Path
 
 NETWORK_TYPES = frozenset(
-    "nfs nfs4 cifs smb smb2 smb3 smbfs afs lustre gpfs beegfs ceph glusterfs 9p afpfs webdav davfs ncpfs orangefs panfs".split()
+    "nfs nfs4 cifs smb smb2 smb3 smbfs afs lustre gpfs beegfs ceph glusterfs 9p afpfs webdav davfs "
+    "ncpfs orangefs panfs".split()
 )
 
 

@@ -36,8 +36,8 @@ class DownloadTask:
         request = await self._request(task)
         if request.item.executor_type != "DUCKDB":
             raise ExecutionError(
-                f"'{request.item.name}' lives on {request.item.executor_type}, and this version of the workspace can run "
-                "requests on DUCKDB tables only"
+                f"'{request.item.name}' lives on {request.item.executor_type}, and this version of the workspace can "
+                "run requests on DUCKDB tables only"
             )
         return await asyncio.to_thread(self._prepare, task, request)
 

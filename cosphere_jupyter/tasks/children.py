@@ -117,10 +117,8 @@ class Child:
 
     async def _kill(self) -> None:
         self._signal(signal.SIGTERM)
-        try:
+        with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._process.wait(), GRACE_SECONDS)
-        except asyncio.TimeoutError:
-            pass
         # Also when the leader is gone: a grandchild may have ignored TERM.
         self._signal(signal.SIGKILL)
         await self._process.wait()

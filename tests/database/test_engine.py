@@ -114,7 +114,9 @@ async def test_on_a_network_file_system_there_is_no_shared_memory_file(tmp_path)
     database = Database(tmp_path / "test.sqlite", shared_memory=False)
     await database.write(things.create)
     await database.write(add("a"))
-    assert await database.read(lambda connection: connection.exec_driver_sql("PRAGMA journal_mode").scalar()) == "delete"
+    assert (
+        await database.read(lambda connection: connection.exec_driver_sql("PRAGMA journal_mode").scalar()) == "delete"
+    )
     assert not list(tmp_path.glob("*-shm")) and not list(tmp_path.glob("*-wal"))
     database.close()
 
