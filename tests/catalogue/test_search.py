@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, create_engine, insert, select
 from support import Api, column
 
 from cosphere_jupyter.catalogue import search
 from cosphere_jupyter.errors import QueryInvalid
+
+# A busy machine is no reason to fail.
+calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 NAMES = [
     "iot",
@@ -61,6 +64,7 @@ queries = st.lists(pieces | st.text(texts, max_size=4), max_size=12)
 names = st.lists(st.sampled_from(NAMES) | st.text(texts, max_size=8), max_size=6)
 
 
+@calm
 @given(names, queries.map("".join))
 @example(NAMES, "~a |b &c ~d")
 @example(NAMES, "\u1e9e")

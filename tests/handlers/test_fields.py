@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cosphere_jupyter.catalogue.spec import SAMPLE_SCHEMA, schema_error, spec_errors
@@ -28,6 +28,9 @@ from cosphere_jupyter.handlers.fields import (
     parse_body,
     parse_query,
 )
+
+# A busy machine is no reason to fail.
+calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 REQUIRED = "This field is required."
 
@@ -68,6 +71,7 @@ anything = st.recursive(
 )
 
 
+@calm
 @given(anything)
 def test_a_field_takes_a_value_or_refuses_it_with_messages_that_can_be_sent(value: Any) -> None:
     for field in FIELDS.values():
@@ -84,6 +88,7 @@ def test_a_field_takes_a_value_or_refuses_it_with_messages_that_can_be_sent(valu
             assert is_storable(parsed) or isinstance(field, Integer)
 
 
+@calm
 @given(anything)
 def test_a_body_is_parsed_or_refused_with_messages_for_known_fields(body: Any) -> None:
     try:
@@ -95,6 +100,7 @@ def test_a_body_is_parsed_or_refused_with_messages_for_known_fields(body: Any) -
         assert set(values) >= set(FIELDS)
 
 
+@calm
 @given(st.dictionaries(st.sampled_from([*FIELDS, "other"]), st.text(st.characters(exclude_categories=()), max_size=20)))
 def test_a_query_is_parsed_or_refused_with_messages_for_known_fields(arguments: dict[str, str]) -> None:
     try:
@@ -103,6 +109,7 @@ def test_a_query_is_parsed_or_refused_with_messages_for_known_fields(arguments: 
         assert error.errors and set(error.errors) <= set(FIELDS)
 
 
+@calm
 @given(anything)
 def test_what_is_storable_survives_being_stored(value: Any) -> None:
     import orjson
@@ -112,6 +119,7 @@ def test_what_is_storable_survives_being_stored(value: Any) -> None:
         assert json.loads(json.dumps(value)) == value
 
 
+@calm
 @given(st.integers(-(2**80), 2**80))
 def test_an_integer_may_be_written_as_number_text_or_whole_float(number: int) -> None:
     for value in (number, str(number), f" {number} ", f"{number}.0", f"{number}."):
