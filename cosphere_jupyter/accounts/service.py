@@ -16,7 +16,7 @@ from ..database.engine import Database
 from ..database.schema import now
 from ..errors import Conflict, FieldsInvalid, NotFound, Unauthenticated
 from .passwords import Passwords
-from .tables import accounts, identities
+from .tables import accounts, groups, identities
 from .tokens import Claims, TokenSigner
 
 TYPES = ("RESEARCHER", "ADMIN")
@@ -171,6 +171,11 @@ def accounts_by_id(connection: Connection, ids: set[int | None]) -> dict[int, Ac
         return {}
     rows = connection.execute(select(accounts).where(accounts.c.id.in_(wanted)))
     return {row.id: _account(row) for row in rows}
+
+
+def group_ids(connection: Connection, ids: set[int]) -> set[int]:
+    """Return those of the ids that a group has."""
+    return set(connection.execute(select(groups.c.id).where(groups.c.id.in_(ids))).scalars()) if ids else set()
 
 
 def insert_account(connection: Connection, **values: Any) -> Account:

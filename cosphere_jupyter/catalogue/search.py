@@ -10,12 +10,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, func, not_, or_
+from sqlalchemy import ColumnElement, and_, func, literal_column, not_, or_, select, true
 
 from ..errors import QueryInvalid
+from .tables import catalogue_items, catalogue_names
 
 # Each word nests the condition one deeper.
 MOST_WORDS = 64
+# The index knows pieces of three letters.
+INDEXED_LENGTH = 3
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,11 @@ def parse(query: str) -> list[Term]:
     return [Term(word[0], word[1:].casefold()) if word[0] in "&|~" else Term("|", word.casefold()) for word in words]
 
 
-def condition(column: ColumnElement[str], terms: list[Term]) -> ColumnElement[bool] | None:
-    """Return the terms as SQL over a case-folded column; None when there are none."""
+def condition(terms: list[Term]) -> ColumnElement[bool] | None:
+    """Return the terms as SQL over the items' case-folded names; None when there are none."""
     folded: ColumnElement[bool] | None = None
     for term in terms:
-        found = _contains(column, term.word)
+        found = _contains(term.word)
         if term.operator == "~":
             folded = not_(found) if folded is None else and_(folded, not_(found))
         elif folded is None:
@@ -48,9 +51,15 @@ def condition(column: ColumnElement[str], terms: list[Term]) -> ColumnElement[bo
     return folded
 
 
-def _contains(column: ColumnElement[str], word: str) -> ColumnElement[bool]:
-    # Not LIKE: nothing to escape, and no limit on the length of a pattern.
-    return func.instr(column, word) > 0 if word else column == column
+def _contains(word: str) -> ColumnElement[bool]:
+    if not word:
+        return true()
+    if len(word) >= INDEXED_LENGTH and "\0" not in word:
+        phrase = '"' + word.replace('"', '""') + '"'
+        indexed = select(catalogue_names.c.rowid).where(literal_column("catalogue_names").op("MATCH")(phrase))
+        return catalogue_items.c.id.in_(indexed)
+    # Not LIKE: nothing to escape.
+    return func.instr(catalogue_items.c.name_folded, word) > 0
 
 
 def matches(name: str, terms: list[Term]) -> bool:

@@ -9,14 +9,25 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from ..accounts.service import Account, accounts_by_id, read_account
+from ..accounts.service import Account, accounts_by_id, group_ids, read_account
 from ..database.engine import Database
 from ..database.schema import now
 from ..errors import FieldsInvalid, ModelInvalid, NotFound
+from ..permissions.service import (
+    EVERYONE,
+    Level,
+    Permission,
+    forget,
+    give,
+    holds,
+    permissions_on,
+    replace_permissions,
+)
 from . import search
 from .spec import BLANK, sample_errors
-from .tables import catalogue_items
+from .tables import catalogue_items, catalogue_tags
 
+RESOURCE = "catalogue_item"
 EXECUTOR_TYPES = ("ATHENA", "DATABRICKS", "DUCKDB")
 NAME_TAKEN = "catalogue item with this name already exists."
 REQUIRED = "This field is required."
@@ -35,6 +46,8 @@ class CatalogueItem:
     created_by: Account | None
     updated_by: Account | None
     maintained_by: Account | None
+    description: str = ""
+    tags: tuple[str, ...] = ()
 
     def column(self, name: str) -> dict[str, Any] | None:
         """Return the column with this name (the last one, should a spec hold it twice)."""
@@ -68,20 +81,22 @@ class Catalogue:
         except IntegrityError:
             raise FieldsInvalid({"name": [NAME_TAKEN]}) from None
 
-    async def read(self, item_id: int) -> CatalogueItem:
-        """Return one item or raise ``NotFound``."""
-        return await self._database.read(lambda connection: read_item(connection, item_id))
+    async def read(self, item_id: int, caller: Account | None = None) -> CatalogueItem:
+        """Return one item or raise ``NotFound``, also for one that ``caller`` may not see (None: the workspace)."""
+        return await self._database.read(lambda connection: read_item(connection, item_id, caller))
 
     async def bulk_read(
         self,
+        caller: Account,
         query: str | None = None,
         has_samples: bool | None = None,
         name: str | None = None,
+        tag: str | None = None,
         limit: int | None = None,
         offset: int = 0,
     ) -> list[CatalogueItem]:
-        """Return the items that match, by id."""
-        conditions = _conditions(query, has_samples, name)
+        """Return the items that match and that the caller may see, by id."""
+        conditions = [may_see(caller, catalogue_items.c.id), *_conditions(query, has_samples, name, tag)]
         found = select(catalogue_items).where(*conditions).order_by(catalogue_items.c.id).limit(limit).offset(offset)
         return await self._database.read(
             lambda connection: items_from_rows(connection, connection.execute(found).all())
@@ -90,17 +105,26 @@ class Catalogue:
     async def update(self, item_id: int, values: Mapping[str, Any], caller: Account) -> CatalogueItem:
         """Replace spec, maintained_by_id and executor_type (and source); name and sample stay what they are."""
         item = await self.read(item_id)
-        stored = await self._with_columns({"source": item.source, **values})
+        stored = await self._with_columns({"source": item.source, "description": item.description, **values})
         return await self._database.write(lambda connection: _update(connection, item_id, stored, caller))
 
     async def delete(self, item_id: int) -> None:
         """Delete an item and what hangs on it; ``Conflict`` while another feature's guard forbids it."""
         await self._database.write(lambda connection: self._delete(connection, item_id))
 
+    async def permissions(self, item_id: int) -> list[Permission]:
+        """Return who may see an item."""
+        return await self._database.read(lambda connection: _permissions(connection, item_id))
+
+    async def set_permissions(self, item_id: int, given: Sequence[Permission]) -> list[Permission]:
+        """Say who may see an item; ``ModelInvalid`` names subjects that do not exist."""
+        return await self._database.write(lambda connection: _set_permissions(connection, item_id, given))
+
     def _delete(self, connection: Connection, item_id: int) -> None:
         read_item(connection, item_id)
         for guard in self._delete_guards:
             guard(connection, item_id)
+        forget(connection, RESOURCE, item_id)
         connection.execute(delete(catalogue_items).where(catalogue_items.c.id == item_id))
 
     async def _with_columns(self, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,9 +147,11 @@ class Catalogue:
         return stored
 
 
-def read_item(connection: Connection, item_id: int) -> CatalogueItem:
-    """Return one item or raise ``NotFound``."""
+def read_item(connection: Connection, item_id: int, caller: Account | None = None) -> CatalogueItem:
+    """Return one item or raise ``NotFound``, also for one that ``caller`` may not see (None: the workspace itself)."""
     query = select(catalogue_items).where(catalogue_items.c.id == item_id)
+    if caller is not None:
+        query = query.where(may_see(caller, catalogue_items.c.id))
     # The database cannot be asked for more than 64 bits.
     rows = connection.execute(query).all() if abs(item_id) < 2**63 else []
     if not rows:
@@ -143,6 +169,7 @@ def items_from_rows(connection: Connection, rows: Sequence[Row[Any]]) -> list[Ca
     """Build items, with the accounts of all of them in one query."""
     ids = {account for row in rows for account in (row.created_by_id, row.updated_by_id, row.maintained_by_id)}
     accounts = accounts_by_id(connection, ids)
+    tags = _tags(connection, [row.id for row in rows])
     return [
         CatalogueItem(
             row.id,
@@ -154,15 +181,24 @@ def items_from_rows(connection: Connection, rows: Sequence[Row[Any]]) -> list[Ca
             accounts.get(row.created_by_id),
             accounts.get(row.updated_by_id),
             accounts.get(row.maintained_by_id),
+            row.description,
+            tuple(tags.get(row.id, ())),
         )
         for row in rows
     ]
 
 
-def _conditions(query: str | None, has_samples: bool | None, name: str | None) -> list[ColumnElement[bool]]:
+def may_see(caller: Account, item_id: ColumnElement[int]) -> ColumnElement[bool]:
+    """Return the condition that an account may see the item whose id stands in a column."""
+    return holds(RESOURCE, item_id, caller, Level.READ)
+
+
+def _conditions(
+    query: str | None, has_samples: bool | None, name: str | None, tag: str | None
+) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if query is not None:
-        found = search.condition(catalogue_items.c.name_folded, search.parse(query))
+        found = search.condition(search.parse(query))
         if found is not None:
             conditions.append(found)
     if has_samples is not None:
@@ -170,7 +206,50 @@ def _conditions(query: str | None, has_samples: bool | None, name: str | None) -
         conditions.append(~empty if has_samples else empty)
     if name is not None:
         conditions.append(catalogue_items.c.name == name)
+    if tag is not None:
+        tagged = select(catalogue_tags.c.item_id).where(catalogue_tags.c.tag == fold_tag(tag))
+        conditions.append(catalogue_items.c.id.in_(tagged))
     return conditions
+
+
+def fold_tag(tag: str) -> str:
+    """Return a tag as it is stored: tags that differ in case or spaces around them are one."""
+    return tag.strip().casefold()
+
+
+def _tags(connection: Connection, ids: Sequence[int]) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    query = select(catalogue_tags).where(catalogue_tags.c.item_id.in_(ids)).order_by(catalogue_tags.c.tag)
+    for row in connection.execute(query) if ids else ():
+        found.setdefault(row.item_id, []).append(row.tag)
+    return found
+
+
+def _replace_tags(connection: Connection, item_id: int, tags: Sequence[str] | None) -> None:
+    """Store an item's tags; None leaves them as they are."""
+    if tags is None:
+        return
+    connection.execute(delete(catalogue_tags).where(catalogue_tags.c.item_id == item_id))
+    rows = [{"item_id": item_id, "tag": tag} for tag in sorted({fold_tag(tag) for tag in tags})]
+    if rows:
+        connection.execute(insert(catalogue_tags), rows)
+
+
+def _permissions(connection: Connection, item_id: int) -> list[Permission]:
+    read_item(connection, item_id)
+    return permissions_on(connection, RESOURCE, item_id)
+
+
+def _set_permissions(connection: Connection, item_id: int, given: Sequence[Permission]) -> list[Permission]:
+    read_item(connection, item_id)
+    wanted = {each.subject.id for each in given if each.subject.type == "account"}
+    if unknown := sorted(wanted - accounts_by_id(connection, set(wanted)).keys()):
+        raise ModelInvalid({"permissions": [f"account instance with id {unknown[0]} does not exist."]})
+    wanted = {each.subject.id for each in given if each.subject.type == "group"}
+    if unknown := sorted(wanted - group_ids(connection, wanted)):
+        raise ModelInvalid({"permissions": [f"group instance with id {unknown[0]} does not exist."]})
+    replace_permissions(connection, RESOURCE, item_id, given)
+    return permissions_on(connection, RESOURCE, item_id)
 
 
 def _name_exists(connection: Connection, name: str) -> bool:
@@ -203,6 +282,7 @@ def _create(connection: Connection, values: Mapping[str, Any], caller: Account) 
         "source": values["source"],
         "spec": values["spec"],
         "sample": sample,
+        "description": values.get("description", ""),
         "maintained_by_id": values["maintained_by_id"],
         "created_by_id": caller.id,
         "updated_by_id": caller.id,
@@ -210,12 +290,17 @@ def _create(connection: Connection, values: Mapping[str, Any], caller: Account) 
         "updated_at": moment,
     }
     statement = insert(catalogue_items).values(row).returning(catalogue_items.c.id)
-    return read_item(connection, connection.execute(statement).scalar_one())
+    item_id = connection.execute(statement).scalar_one()
+    _replace_tags(connection, item_id, values.get("tags"))
+    # Unless somebody says otherwise, everyone who is signed in may see it.
+    give(connection, RESOURCE, item_id, Permission(EVERYONE, Level.READ))
+    return read_item(connection, item_id)
 
 
 def _update(connection: Connection, item_id: int, values: Mapping[str, Any], caller: Account) -> CatalogueItem:
     _check(connection, values, read_item(connection, item_id).sample)
-    row = {key: values[key] for key in ("executor_type", "source", "spec", "maintained_by_id")}
+    row = {key: values[key] for key in ("executor_type", "source", "spec", "maintained_by_id", "description")}
+    _replace_tags(connection, item_id, values.get("tags"))
     connection.execute(
         update(catalogue_items)
         .where(catalogue_items.c.id == item_id)

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Float, ForeignKey, Integer, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    column,
+    table,
+)
 
 from ..database.schema import Json, UtcDateTime, metadata
 
@@ -18,7 +31,6 @@ catalogue_items = Table(
     Column("spec", Json, nullable=False),
     Column("sample", Json, nullable=False),
     Column("description", Text, nullable=False, server_default=""),
-    Column("tags", Json, nullable=False, server_default="[]"),
     Column("created_by_id", ForeignKey("accounts.id", ondelete="SET NULL"), index=True),
     Column("updated_by_id", ForeignKey("accounts.id", ondelete="SET NULL"), index=True),
     Column("maintained_by_id", ForeignKey("accounts.id", ondelete="SET NULL"), index=True),
@@ -27,6 +39,19 @@ catalogue_items = Table(
     CheckConstraint("executor_type IN ('ATHENA', 'DATABRICKS', 'DUCKDB')", name="executor_type"),
     sqlite_autoincrement=True,
 )
+
+# An item's tags, each in lower case as it is searched for.
+catalogue_tags = Table(
+    "catalogue_tags",
+    metadata,
+    Column("item_id", ForeignKey("catalogue_items.id", ondelete="CASCADE"), primary_key=True),
+    Column("tag", String(64), primary_key=True),
+    Index("ix_catalogue_tags_tag", "tag", "item_id"),
+)
+
+# SQLite's full-text index of all three-letter pieces of the names, kept up to date by triggers (see migration 0002):
+# a substring is found without reading 100,000 names. Not part of the metadata: it is an index, not a table of ours.
+catalogue_names = table("catalogue_names", column("rowid", Integer), column("name_folded", String))
 
 catalogue_profiles = Table(
     "catalogue_profiles",

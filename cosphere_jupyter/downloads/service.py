@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ..accounts.service import Account, accounts_by_id
-from ..catalogue.service import Catalogue, CatalogueItem, read_item, read_items
+from ..catalogue.service import Catalogue, CatalogueItem, may_see, read_item, read_items
 from ..database.engine import Database
 from ..database.schema import now
 from ..errors import Conflict, ModelInvalid, NotFound
@@ -78,7 +78,7 @@ class Downloads:
         An equal request is shared whoever made it; one that was cancelled, failed, or lost its result runs again.
         """
         try:
-            item = await self._catalogue.read(item_id)
+            item = await self._catalogue.read(item_id, caller)
         except NotFound:
             raise ModelInvalid(
                 {"catalogue_item": [f"catalogue item instance with id {item_id} does not exist."]}
@@ -264,7 +264,7 @@ def _waited_for(caller: Account) -> Any:
     return (
         select(download_requests)
         .join(download_waiters, download_waiters.c.request_id == download_requests.c.id)
-        .where(download_waiters.c.account_id == caller.id)
+        .where(download_waiters.c.account_id == caller.id, may_see(caller, download_requests.c.catalogue_item_id))
     )
 
 

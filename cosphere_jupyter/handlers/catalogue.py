@@ -16,10 +16,26 @@ def _sample_errors(sample: Any) -> list[str]:
     return [] if message is None else [message]
 
 
+LONGEST_TAG, MOST_TAGS = 64, 32
+
+
+def _tags_errors(tags: Any) -> list[str]:
+    if not isinstance(tags, list) or not all(isinstance(tag, str) and tag.strip() for tag in tags):
+        return ["A list of words is required."]
+    if len(tags) > MOST_TAGS:
+        return [f"Ensure this field has no more than {MOST_TAGS} elements."]
+    if any(len(tag.casefold()) > LONGEST_TAG for tag in tags):
+        return [f"Ensure each tag has no more than {LONGEST_TAG} characters."]
+    return []
+
+
 UPDATE_FIELDS: dict[str, Field] = {
     "spec": Json(spec_errors),
     "maintained_by_id": Integer(),
     "executor_type": Choice(EXECUTOR_TYPES),
+    # Ours.
+    "description": Text(10_000, blank=True, required=False),
+    "tags": Json(_tags_errors, required=False),
 }
 CREATE_FIELDS: dict[str, Field] = {
     "name": Text(256),
@@ -46,12 +62,13 @@ LIST_FIELDS: dict[str, Field] = {
     "query": Text(1024, default=None),
     "has_samples": Boolean(default=None),
     "name": Text(256, default=None),
+    "tag": Text(LONGEST_TAG, default=None),
     **PAGE_FIELDS,
 }
 
 
 def item_entity(item: CatalogueItem) -> dict[str, Any]:
-    """Return an item as the API shows it; ``source`` is ours and stands on DUCKDB items only."""
+    """Return an item as the API shows it; ``source``, ``description`` and ``tags`` are ours, where there are any."""
     entity = {
         "@type": "catalogue_item",
         "id": item.id,
@@ -65,6 +82,10 @@ def item_entity(item: CatalogueItem) -> dict[str, Any]:
     }
     if item.executor_type == "DUCKDB":
         entity["source"] = item.source
+    if item.description:
+        entity["description"] = item.description
+    if item.tags:
+        entity["tags"] = list(item.tags)
     return entity
 
 
@@ -73,7 +94,7 @@ class CatalogueItemsHandler(CosphereHandler):
 
     async def get(self) -> None:
         """BULK_READ_CATALOGUEITEMS."""
-        items = await self.services.catalogue.bulk_read(**self.query(LIST_FIELDS))
+        items = await self.services.catalogue.bulk_read(self.account, **self.query(LIST_FIELDS))
         entities = [item_entity(item) for item in items]
         self.send_event("CATALOGUEITEMS_BULK_READ", "catalogue_items_list", items=entities)
 
@@ -88,7 +109,7 @@ class CatalogueItemHandler(CosphereHandler):
 
     async def get(self, item_id: str) -> None:
         """READ_CATALOGUEITEM."""
-        item = await self.services.catalogue.read(self.path_id(item_id))
+        item = await self.services.catalogue.read(self.path_id(item_id), self.account)
         self.send_json({"@event": "CATALOGUEITEM_READ", **item_entity(item)})
 
     async def put(self, item_id: str) -> None:

@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, create_engine, insert, select
+from sqlalchemy import Connection, select
 from support import Api, column
 
 from cosphere_jupyter.catalogue import search
+from cosphere_jupyter.catalogue.tables import catalogue_items
+from cosphere_jupyter.database.engine import Database
+from cosphere_jupyter.database.migrate import migrate
 from cosphere_jupyter.errors import QueryInvalid
 
 # A busy machine is no reason to fail.
@@ -30,27 +33,39 @@ NAMES = [
     "'; DROP TABLE names; --",
 ]
 
-table = Table("names", MetaData(), Column("id", Integer, primary_key=True), Column("name_folded", String))
-
 
 @pytest.fixture(scope="module")
-def engine() -> Any:
-    engine = create_engine("sqlite://")
-    table.metadata.create_all(engine)
-    yield engine
-    engine.dispose()
+def database(tmp_path_factory: Any) -> Any:
+    """A database of today's schema: the index of the names is part of it."""
+    opened = Database(tmp_path_factory.mktemp("search") / "test.sqlite")
+    migrate(opened)
+    yield opened
+    opened.close()
 
 
-def found_in_sql(engine: Engine, names: list[str], query: str) -> list[str]:
-    condition = search.condition(table.c.name_folded, search.parse(query))
-    with engine.connect() as connection:
-        rows = [{"id": number, "name_folded": name.casefold()} for number, name in enumerate(names)]
-        if rows:
-            connection.execute(insert(table), rows)
-        wanted = select(table.c.id).order_by(table.c.id)
-        found = connection.execute(wanted if condition is None else wanted.where(condition)).scalars().all()
-        connection.rollback()
-    return [names[number] for number in found]
+class Undone(Exception):
+    """Ends a transaction without leaving anything."""
+
+
+def found_in_sql(database: Database, names: list[str], query: str) -> list[str]:
+    found: list[str] = []
+
+    def work(connection: Connection) -> None:
+        columns = "id, name, name_folded, executor_type, spec, sample, created_at, updated_at"
+        values = [(number + 1, str(number), name.casefold()) for number, name in enumerate(names)]
+        for row in values:
+            connection.exec_driver_sql(
+                f"INSERT INTO catalogue_items ({columns}) VALUES (?, ?, ?, 'ATHENA', '[]', '[]', '2026', '2026')", row
+            )
+        condition = search.condition(search.parse(query))
+        wanted = select(catalogue_items.c.id).order_by(catalogue_items.c.id)
+        rows = connection.execute(wanted if condition is None else wanted.where(condition)).scalars()
+        found.extend(names[number - 1] for number in rows)
+        raise Undone
+
+    with pytest.raises(Undone):
+        database.submit(work).result()
+    return found
 
 
 def found_in_python(names: list[str], query: str) -> list[str]:
@@ -68,8 +83,8 @@ names = st.lists(st.sampled_from(NAMES) | st.text(texts, max_size=8), max_size=6
 @given(names, queries.map("".join))
 @example(NAMES, "~a |b &c ~d")
 @example(NAMES, "\u1e9e")
-def test_sql_finds_what_plain_python_finds(engine: Engine, names: list[str], query: str) -> None:
-    assert found_in_sql(engine, names, query) == found_in_python(names, query)
+def test_sql_finds_what_plain_python_finds(database: Database, names: list[str], query: str) -> None:
+    assert found_in_sql(database, names, query) == found_in_python(names, query)
 
 
 def test_words_are_folded_from_left_to_right() -> None:

@@ -22,9 +22,16 @@ def database(tmp_path):
 
 def test_migrating_an_empty_database_makes_the_tables_of_the_code(database):
     migrate(database)
-    differences = database.submit(
-        lambda connection: compare_metadata(MigrationContext.configure(connection), all_tables())
-    ).result()
+
+    def is_ours(thing, name, kind, reflected, compared):
+        # The full-text index of the names is no table of the code.
+        return not (name or "").startswith("catalogue_names")
+
+    def compare(connection):
+        context = MigrationContext.configure(connection, opts={"include_object": is_ours})
+        return compare_metadata(context, all_tables())
+
+    differences = database.submit(compare).result()
     assert differences == []
     assert database.submit(current_revision).result() == HEAD
 

@@ -101,6 +101,40 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("item_id", name=op.f("pk_catalogue_profiles")),
     )
     op.add_column("catalogue_items", sa.Column("description", sa.Text(), server_default="", nullable=False))
-    op.add_column("catalogue_items", sa.Column("tags", sa.Text(), server_default="[]", nullable=False))
     op.add_column("download_requests", sa.Column("used_at", sa.DateTime(), nullable=True))
     op.create_index(op.f("ix_download_requests_used_at"), "download_requests", ["used_at"], unique=False)
+    op.create_table(
+        "catalogue_tags",
+        sa.Column("item_id", sa.Integer(), nullable=False),
+        sa.Column("tag", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["item_id"], ["catalogue_items.id"], name=op.f("fk_catalogue_tags_item_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("item_id", "tag", name=op.f("pk_catalogue_tags")),
+    )
+    op.create_index("ix_catalogue_tags_tag", "catalogue_tags", ["tag", "item_id"], unique=False)
+    # Who could see an item before there were permissions goes on seeing it.
+    op.execute(
+        "INSERT INTO permissions (resource_type, resource_id, subject_type, subject_id, level) "
+        "SELECT 'catalogue_item', id, 'everyone', 0, 1 FROM catalogue_items"
+    )
+    if op.get_bind().dialect.name == "sqlite":
+        _index_names()
+
+
+def _index_names() -> None:
+    """Index every three-letter piece of the names, and keep the index up to date."""
+    op.execute(
+        "CREATE VIRTUAL TABLE catalogue_names USING fts5("
+        "name_folded, content='catalogue_items', content_rowid='id', tokenize='trigram case_sensitive 1')"
+    )
+    op.execute("INSERT INTO catalogue_names (catalogue_names) VALUES ('rebuild')")
+    add = "INSERT INTO catalogue_names (rowid, name_folded) VALUES (new.id, new.name_folded);"
+    remove = (
+        "INSERT INTO catalogue_names (catalogue_names, rowid, name_folded) VALUES ('delete', old.id, old.name_folded);"
+    )
+    op.execute(f"CREATE TRIGGER catalogue_names_insert AFTER INSERT ON catalogue_items BEGIN {add} END")
+    op.execute(f"CREATE TRIGGER catalogue_names_delete AFTER DELETE ON catalogue_items BEGIN {remove} END")
+    op.execute(
+        f"CREATE TRIGGER catalogue_names_update AFTER UPDATE OF name_folded ON catalogue_items BEGIN {remove} {add} END"
+    )

@@ -1,0 +1,123 @@
+"""The one rule: a subject (an account, a group, everyone signed in) has a level on a resource.
+
+none < read < write < grant. An account has the highest level that it holds itself, through a group or as everyone;
+an ADMIN has grant on everything. Computed in SQL, so that "what may I see" is part of the query that lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, true
+
+from ..accounts.service import Account
+from ..accounts.tables import group_members
+from .tables import permissions
+
+SUBJECT_TYPES = ("account", "group", "everyone")
+
+
+class Level(IntEnum):
+    """What a subject may do with a resource; each level holds the ones below it."""
+
+    NONE = 0
+    READ = 1
+    WRITE = 2
+    GRANT = 3
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Whom a permission is given to; ``id`` is 0 for everyone."""
+
+    type: str
+    id: int = 0
+
+
+EVERYONE = Subject("everyone")
+
+
+@dataclass(frozen=True)
+class Permission:
+    """A level of a subject."""
+
+    subject: Subject
+    level: Level
+
+
+def holds(resource_type: str, resource_id: ColumnElement[int], account: Account, level: Level) -> ColumnElement[bool]:
+    """Return the condition that ``account`` has at least ``level`` on the resource whose id stands in a column."""
+    if account.is_admin:
+        return true()
+    return (
+        select(permissions.c.level)
+        .where(
+            permissions.c.resource_type == resource_type,
+            permissions.c.resource_id == resource_id,
+            permissions.c.level >= int(level),
+            _subjects_of(account),
+        )
+        .exists()
+    )
+
+
+def level_of(connection: Connection, resource_type: str, resource_id: int, account: Account) -> Level:
+    """Return the level of an account on a resource."""
+    if account.is_admin:
+        return Level.GRANT
+    highest = select(func.max(permissions.c.level)).where(
+        permissions.c.resource_type == resource_type, permissions.c.resource_id == resource_id, _subjects_of(account)
+    )
+    return Level(connection.execute(highest).scalar() or 0)
+
+
+def permissions_on(connection: Connection, resource_type: str, resource_id: int) -> list[Permission]:
+    """Return what is given on a resource: everyone first, then groups, then accounts, by id."""
+    given = select(permissions).where(
+        permissions.c.resource_type == resource_type, permissions.c.resource_id == resource_id
+    )
+    rows = connection.execute(given.order_by(permissions.c.subject_type.desc(), permissions.c.subject_id))
+    return [Permission(Subject(row.subject_type, row.subject_id), Level(row.level)) for row in rows]
+
+
+def replace_permissions(
+    connection: Connection, resource_type: str, resource_id: int, given: Sequence[Permission]
+) -> None:
+    """Make ``given`` all that is given on a resource."""
+    forget(connection, resource_type, resource_id)
+    for each in given:
+        give(connection, resource_type, resource_id, each)
+
+
+def give(connection: Connection, resource_type: str, resource_id: int, given: Permission) -> None:
+    """Give a level to a subject that has none of its own yet; NONE stores nothing."""
+    if given.level is Level.NONE:
+        return
+    row = {
+        "resource_type": resource_type,
+        "resource_id": resource_id,
+        "subject_type": given.subject.type,
+        "subject_id": given.subject.id,
+        "level": int(given.level),
+    }
+    connection.execute(insert(permissions).values(row))
+
+
+def forget(connection: Connection, resource_type: str, resource_id: int) -> None:
+    """Take all permissions on a resource back: it is gone, or they are about to be replaced."""
+    connection.execute(
+        delete(permissions).where(
+            permissions.c.resource_type == resource_type, permissions.c.resource_id == resource_id
+        )
+    )
+
+
+def _subjects_of(account: Account) -> ColumnElement[bool]:
+    groups = select(group_members.c.group_id).where(group_members.c.account_id == account.id)
+    return or_(
+        permissions.c.subject_type == "everyone",
+        and_(permissions.c.subject_type == "account", permissions.c.subject_id == account.id),
+        and_(permissions.c.subject_type == "group", permissions.c.subject_id.in_(groups)),
+    )
