@@ -1,13 +1,14 @@
-"""What runs in a child process: describing a source, and unloading a query as Parquet.
+"""What runs in a child process: describing and profiling a source, estimating a query and unloading it as Parquet.
 
-Both take and return JSON-able objects. DuckDB, pyarrow and sqlglot are imported when called; `warm` does it beforehand.
+All take and return JSON-able objects. DuckDB, pyarrow and sqlglot are imported when called; `warm` does it beforehand.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +20,7 @@ from cosphere_jupyter.executors.sources import Source
 
 Report = Callable[[dict[str, Any]], None]
 REPORT_SECONDS = 0.25
+OUTCOME = "outcome.json"
 SPLIT_BYTES = 256_000_000
 """Bytes of a file of a result, about; sources smaller than this give one file."""
 
@@ -107,7 +109,11 @@ def unload(params: Mapping[str, Any], report: Report) -> dict[str, Any]:
 
 @contextmanager
 def _engine(
-    source: Source, params: Mapping[str, Any], folders: list[str], query: Query | None = None
+    source: Source,
+    params: Mapping[str, Any],
+    folders: list[str],
+    query: Query | None = None,
+    files: Sequence[str] = (),
 ) -> Iterator[tuple[Any, Any]]:
     """Yield a locked connection, and the relation if the source is a table; engine errors become ExecutionErrors."""
     import duckdb
@@ -118,20 +124,115 @@ def _engine(
     try:
         with closing(sandbox.connect(params["memory_limit"], params["threads"], temp_folder)) as connection:
             relation = None
-            files = source.paths
+            paths = source.paths
             if source.kind == "duckdb":
                 sandbox.attach(connection, source)
                 relation = relations.of_table(connection, source)
-                files = []
+                paths = []
                 if query is not None and query.ratio < 1 and relation.sampling == "content":
                     # Aggregates of a view add up in another order with more threads: other last digits, other hashes.
                     connection.execute("SET threads = 1")
             elif source.kind == "sqlite":
-                files = []
-            sandbox.lock(connection, files, [*folders, temp_folder])
+                paths = []
+            sandbox.lock(connection, [*paths, *files], [*folders, temp_folder])
             yield connection, relation
     except duckdb.Error as error:
         raise sandbox.explain(error, source, [*folders, temp_folder], params["memory_limit"]) from error
+
+
+def profile(params: Mapping[str, Any], report: Report) -> dict[str, Any]:
+    """Find out what a table holds, see `profiling`; what was found is written as `OUTCOME` into ``folder``.
+
+    ``params``: ``source``, ``columns`` (the catalogue's, a list), ``folder`` (existing and empty; the stored sample
+    stays in it as ``sample.parquet``), ``temp_folder``, ``data_folders``, ``memory_limit``, ``threads`` and optionally
+    ``limits`` (see `profiling.LIMITS`). ``report`` is called with ``{"fraction": 0.0 to 1.0}``.
+
+    Returns ``rows`` and ``data_version``.
+
+    Raises:
+        ExecutionError: with a text for the user; the source cannot be read, lacks a column, or changed.
+    """
+    from cosphere_jupyter.executors.duckdb import describing, profiling
+
+    source, folder = Source.from_json(params["source"]), Path(params["folder"]).resolve()
+    types = {column["name"]: column["type"] for column in params["columns"]}
+    rows: int | None = None
+    sizes: dict[str, int] = {}
+    with _fitting(source, params["data_folders"]), _opened(source, params, types, list(types), [folder]) as opened:
+        if source.kind == "parquet":
+            rows, sizes, _ = describing.footers(source, describing.LIMITS["footer_cells"])
+        limits = params.get("limits", {})
+        found = profiling.Profiler(*opened, params["columns"], folder, limits, report).run(rows, sizes)
+    (folder / OUTCOME).write_text(json.dumps(found), encoding="utf-8")
+    return {"rows": found["rows"], "data_version": source.version}
+
+
+def estimate(params: Mapping[str, Any], report: Report) -> dict[str, Any]:
+    """Count and measure what a query would give, within ``seconds``; see `estimating.measure` for what is returned.
+
+    ``params``: ``source``, ``query``, ``columns`` (catalogue types by name), ``sample`` (path of a stored sample, or
+    None), ``exact`` (whether to count), ``seconds``, ``data_folders``, ``memory_limit`` and ``threads``.
+
+    Raises:
+        ExecutionError: with a text for the user; the source cannot be read, lacks a column, or changed.
+    """
+    from cosphere_jupyter.executors.duckdb import estimating
+
+    source, query = Source.from_json(params["source"]), Query.from_json(params["query"])
+    names = [*query.columns, *(item.column for item in query.filters)]
+    with TemporaryDirectory() as folder, _fitting(source, params["data_folders"]):
+        work = {**params, "temp_folder": folder}
+        sample = Path(params["sample"]) if params["sample"] and Path(params["sample"]).is_file() else None
+        with _opened(source, work, params["columns"], names, [], [sample] if sample else []) as opened:
+            return estimating.measure(*opened, query, params, sample, Path(folder))
+
+
+@contextmanager
+def _fitting(source: Source, data_folders: list[str]) -> Iterator[None]:
+    """Make sure that the data are the same before and after, and fit the request."""
+    source.check(data_folders, "since it was requested")
+    try:
+        yield
+    except ExecutionError:
+        source.check(data_folders, "while it was read")
+        raise
+    except Invalid as error:
+        raise ExecutionError(f"The request does not fit the data: {error}") from error
+    source.check(data_folders, "while it was read")
+
+
+@contextmanager
+def _opened(
+    source: Source,
+    params: Mapping[str, Any],
+    types: Mapping[str, str],
+    names: list[str],
+    folders: list[Path],
+    files: list[Path] | None = None,
+) -> Iterator[tuple[Any, Any, dict[str, str]]]:
+    """Yield a locked connection, the relation of any kind of source, and its DuckDB types by column.
+
+    The rows of a SQLite table can be read once only, and only the columns ``names``.
+    """
+    from cosphere_jupyter.executors.duckdb import compiler, relations, sqlite
+
+    allowed = [str(folder) for folder in folders]
+    extra = [str(path) for path in files or []]
+    if source.kind == "sqlite":
+        with sqlite.opened(source) as rows, _engine(source, params, allowed, files=extra) as (connection, _):
+            connection.register("rows", rows.reader(names, types, None))
+            try:
+                yield connection, compiler.Relation(table=("rows",), sampling="number"), rows.physical(types)
+            except Exception:
+                if rows.error is not None:
+                    raise rows.error from None
+                raise
+        return
+    with _engine(source, params, allowed, files=extra) as (connection, table):
+        if table is not None:
+            yield connection, table, relations.columns_of(connection, table)
+        else:
+            yield connection, *relations.of_files(connection, source, types)
 
 
 def _unload_sqlite(

@@ -42,7 +42,7 @@ def describe_engine(
     else:
         relation, physical = relations.of_files(connection, source, {})
         if source.kind == "parquet":
-            rows, sizes, required = _footers(source, limits["footer_cells"])
+            rows, sizes, required = footers(source, limits["footer_cells"])
         elif source.size <= limits["count_bytes"]:
             rows = _count(connection, relation)
     texts = [name for name, kind in physical.items() if kind == "VARCHAR"]
@@ -95,7 +95,7 @@ def _is_few(distinct: int, rows: int, limits: Mapping[str, Any]) -> bool:
     return 0 < distinct <= limits["enum_values"] and distinct <= limits["enum_share"] * rows
 
 
-def _footers(source: Source, cells: int) -> tuple[int | None, dict[str, int], set[str]]:
+def footers(source: Source, cells: int) -> tuple[int | None, dict[str, int], set[str]]:
     """Return rows, compressed bytes per column, and the columns proved to hold no NULL, from the Parquet footers."""
     import pyarrow as pa
     import pyarrow.parquet as pq

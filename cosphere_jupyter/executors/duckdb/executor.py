@@ -21,6 +21,8 @@ class DuckDBExecutor:
     warm_entry = "cosphere_jupyter.executors.duckdb.child:warm"
     describe_entry = "cosphere_jupyter.executors.duckdb.child:describe"
     unload_entry = "cosphere_jupyter.executors.duckdb.child:unload"
+    profile_entry = "cosphere_jupyter.executors.duckdb.child:profile"
+    estimate_entry = "cosphere_jupyter.executors.duckdb.child:estimate"
 
     def __init__(
         self,
@@ -69,6 +71,41 @@ class DuckDBExecutor:
             "columns": types,
             "folder": str(folder),
             "temp_folder": str(temp_folder),
+        }
+
+    def profile_params(
+        self, source: Source, columns: Sequence[Mapping[str, Any]], folder: Path, temp_folder: Path, **limits: Any
+    ) -> dict[str, Any]:
+        """Return the parameters of `profile_entry`, which fills the existing, empty ``folder``.
+
+        ``columns`` are the catalogue's, as in its ``spec``; ``limits`` are in `profiling.LIMITS`.
+        """
+        return {
+            **self._params(source),
+            "columns": [dict(column) for column in columns],
+            "folder": str(folder),
+            "temp_folder": str(temp_folder),
+            "limits": limits,
+        }
+
+    def estimate_params(
+        self,
+        source: Source,
+        query: Query,
+        columns: Mapping[str, str],
+        sample: Path | None,
+        seconds: float,
+        *,
+        exact: bool = True,
+    ) -> dict[str, Any]:
+        """Return the parameters of `estimate_entry`: counts only if ``exact``, and for ``seconds`` at most."""
+        return {
+            **self._params(source),
+            "query": query.to_json(),
+            "columns": dict(columns),
+            "sample": None if sample is None else str(sample),
+            "seconds": seconds,
+            "exact": exact,
         }
 
     def _params(self, source: Source) -> dict[str, Any]:

@@ -1,0 +1,257 @@
+"""One column of a profile: what is asked of the engine about it, and what the answers become in the catalogue.
+
+Distributions follow the CoSphere API: for enums, BOOLEAN, STRING and DATETIME the most frequent values; for other
+numbers a histogram of equal bins, each named by its left edge in the column's own type, without the empty ones. Ours:
+integer columns have bins of a whole width, the maximum lies in the last bin, NULLs are an entry with the value null.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+BINS = 100
+VALUES = 1_000
+ALL_VALUES = 50_000
+"""Most values of one distribution, and about how many all distributions of a table may hold together."""
+LONGEST = 256
+"""Characters of a text in a distribution; longer ones are cut and end in an ellipsis."""
+
+# What JSON is written and read with here holds integers of 64 bits, signed or not.
+LEAST, GREATEST = -(2**63), 2**64 - 1
+
+
+def most_values(columns: int) -> int:
+    """Return how many values one distribution of a table with so many columns may hold."""
+    return min(VALUES, max(50, ALL_VALUES // max(columns, 1)))
+
+
+def cut(sql: str, longest: int) -> str:
+    """Return SQL for a text of at most ``longest`` characters."""
+    return f"CASE WHEN length({sql}) > {longest} THEN left({sql}, {longest - 1}) || '…' ELSE {sql} END"
+
+
+class ProfiledColumn:
+    """A column under the name ``alias`` (c0, c1, …), so that no name of the data stands in SQL.
+
+    `settle` sets ``nulls``, ``usable`` (the number of values that JSON can hold), their ``least`` and ``greatest``, and
+    ``size``; ``distribution`` is a list of ``{"value": …, "count": …}``, or None when it is not known.
+    """
+
+    def __init__(self, alias: str, column: Mapping[str, Any], physical: str) -> None:
+        """``column`` is the catalogue's, ``physical`` its DuckDB type once it is in the catalogue's type."""
+        self.alias = alias
+        self.column = dict(column)
+        self.name: str = column["name"]
+        self.type: str = column["type"]
+        self.physical = physical.upper().strip('"')
+        self.is_histogram = self.type in ("INTEGER", "FLOAT") and not column["is_enum"]
+        self.nulls = self.usable = self.distinct = 0
+        self.least: Any = None
+        self.greatest: Any = None
+        self.distribution: list[dict[str, Any]] | None = None
+        self.quantiles: list[Any] = []
+        self.top: list[tuple[Any, int]] = []
+        self.size: int | None = None
+
+    @property
+    def can_be_null(self) -> bool:
+        """What ``is_nullable`` has to be: only NULLs that are there change it."""
+        return bool(self.column["is_nullable"]) or self.nulls > 0
+
+    # -- SQL ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def value(self) -> str:
+        """The value as it is grouped and compared."""
+        if self.type == "FLOAT":
+            return f"(CAST({self.alias} AS DOUBLE) + CAST(0 AS DOUBLE))"  # -0.0 is 0.0
+        if self.type == "STRING":
+            return cut(self._text, LONGEST)
+        return self.alias
+
+    @property
+    def _text(self) -> str:
+        return self.alias if self.physical == "VARCHAR" else f"CAST({self.alias} AS VARCHAR)"
+
+    @property
+    def is_usable(self) -> str:
+        """Whether a value can stand in JSON, as SQL."""
+        if self.type == "FLOAT":
+            return f"({self.alias} IS NOT NULL AND isfinite(CAST({self.alias} AS DOUBLE)))"
+        if self.type == "INTEGER" and self.physical.startswith("DECIMAL"):
+            return f"({self.alias} BETWEEN {LEAST} AND {GREATEST})"
+        return f"({self.alias} IS NOT NULL)"
+
+    def shown(self, value: str) -> str:
+        """Return SQL for a value as JSON shows it: datetimes as ISO 8601, with an offset where the column has one."""
+        if self.type != "DATETIME":
+            return value
+        text = f"replace(CAST({value} AS VARCHAR), ' ', 'T')"
+        if "ZONE" in self.physical or "TZ" in self.physical:
+            text += " || ':00'"  # the session's time zone is UTC: the text ends in +00
+        return f"CASE WHEN isfinite({value}) THEN {text} ELSE CAST({value} AS VARCHAR) END"
+
+    def sampled(self, longest: int) -> str:
+        """Return SQL for what a row of the sample shows, NULL where JSON cannot hold the value."""
+        if self.type == "STRING":
+            return cut(self._text, longest)
+        return f"CASE WHEN {self.is_usable} THEN {self.shown(self.value)} END"
+
+    def aggregates(self, with_size: bool) -> list[str]:
+        """Return SQL of what `settle` takes, in its order."""
+        usable = f"FILTER (WHERE {self.is_usable})"
+        found = [
+            f"count({self.alias})",
+            f"count(*) {usable}",
+            f"min({self.value}) {usable}",
+            f"max({self.value}) {usable}",
+        ]
+        found[2:] = [self.shown(sql) for sql in found[2:]]
+        return [*found, f"sum(strlen(CAST({self.alias} AS VARCHAR)))" if with_size else "NULL"]
+
+    # -- answers -----------------------------------------------------------------------------------------------------
+
+    def settle(self, total: int, answers: Sequence[Any]) -> None:
+        """Take the answers to `aggregates` over ``total`` rows."""
+        present, usable, least, greatest, size = answers
+        self.nulls, self.usable = total - present, usable
+        self.least, self.greatest = self.native(least), self.native(greatest)
+        if size is not None or not present:
+            self.size = int(size or 0)
+
+    def native(self, value: Any) -> Any:
+        """Return a value of the engine as JSON has it."""
+        if value is None:
+            return None
+        return int(value) if self.type == "INTEGER" else value
+
+    def set_frequent(self, found: Sequence[tuple[Any, int]]) -> None:
+        """Take the most frequent values, the most frequent first."""
+        values = [(self.native(value), int(count)) for value, count in found]
+        self.top = values
+        self._set([{"value": value, "count": count} for value, count in values], ranked=True)
+
+    def set_empty(self) -> None:
+        """Take that no value can be counted."""
+        self._set([], ranked=False)
+
+    def set_bins(self, bins: Bins, found: Sequence[tuple[int, int]]) -> None:
+        """Take the number of values in each bin."""
+        edges: dict[Any, int] = {}
+        for number, count in found:
+            edge = bins.edge(int(number))  # those of a range of a few ulps can coincide
+            edges[edge] = edges.get(edge, 0) + int(count)
+        self._set([{"value": edge, "count": count} for edge, count in edges.items()], ranked=False)
+
+    def _set(self, entries: list[dict[str, Any]], ranked: bool) -> None:
+        if self.nulls:
+            place = len(entries)
+            while ranked and place and entries[place - 1]["count"] < self.nulls:
+                place -= 1
+            entries.insert(place, {"value": None, "count": self.nulls})
+        self.distribution = entries
+
+    def bins(self) -> Bins:
+        """Return the bins of a histogram; only if there is a ``least`` value."""
+        if self.type == "INTEGER":
+            return IntegerBins(self.least, self.greatest)
+        return FloatBins(self.least, self.greatest)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the catalogue's column with what was found."""
+        return {
+            **self.column,
+            "is_nullable": self.can_be_null,
+            "size": self.size,
+            "distribution": self.distribution,
+        }
+
+    def to_estimator(self) -> dict[str, Any]:
+        """Return what an estimate of the number of rows needs to know."""
+        return {
+            "type": self.type,
+            "usable": self.usable,
+            "distinct": self.distinct,
+            "least": self.least,
+            "greatest": self.greatest,
+            "quantiles": self.quantiles,
+            "top": [[value, count] for value, count in self.top],
+        }
+
+
+@dataclass(frozen=True)
+class Bins:
+    """Equal bins from ``least`` to ``greatest``; the columns a and w of the query are the first edge and the width."""
+
+    least: Any
+    greatest: Any
+
+    number = "0"
+    """The number of the bin of v, as SQL over v, a, w and n."""
+    guess = "0"
+    """What n is, as SQL over v, a and w."""
+    kind = "DOUBLE"
+    """The DuckDB type of a and w."""
+
+    @property
+    def width(self) -> Any:
+        """How wide a bin is."""
+        raise NotImplementedError
+
+    def edge(self, number: int) -> Any:
+        """Return the left edge of a bin, in the column's type."""
+        return self.least + number * self.width
+
+    def query(self, column: ProfiledColumn, base: str) -> str:
+        """Return SQL for the number of each bin and its count; the first two placeholders are for `parameters`."""
+        given = f"CAST(? AS {self.kind}) AS a, CAST(? AS {self.kind}) AS w"
+        values = f"SELECT {given}, CAST({column.value} AS {self.kind}) AS v FROM {base} WHERE {column.is_usable}"  # noqa: S608
+        guessed = f"SELECT v, a, w, {self.guess} AS n FROM ({values})"  # noqa: S608 - aliases only
+        return f"SELECT {self.number} AS b, count(*) FROM ({guessed}) GROUP BY b ORDER BY b"  # noqa: S608 - aliases only
+
+    @property
+    def parameters(self) -> list[Any]:
+        """The values of a and w."""
+        return [self.least, self.width]
+
+
+class IntegerBins(Bins):
+    """At most `BINS` bins of a whole width."""
+
+    number = "(v - a) // w"
+
+    @property
+    def width(self) -> int:
+        """How many integers a bin holds."""
+        return max(1, -(-(self.greatest - self.least + 1) // BINS))
+
+    @property
+    def kind(self) -> str:  # type: ignore[override]
+        """Wide enough for a difference."""
+        return "BIGINT" if self.least >= -(2**62) and self.greatest < 2**62 else "HUGEINT"
+
+
+class FloatBins(Bins):
+    """`BINS` bins. No value lies below its bin's edge as it is written, or at the next one: dividing only guesses."""
+
+    number = (
+        "CASE WHEN n > 0 AND v < a + n * w THEN n - 1 "
+        f"WHEN n < {BINS - 1} AND v >= a + (n + 1) * w THEN n + 1 ELSE n END"
+    )
+
+    @property
+    def guess(self) -> str:  # type: ignore[override]
+        """Divides, halving first where a difference could overflow."""
+        if self.width == 0:
+            return "0"
+        quotient = "(v - a) / w" if math.isfinite(self.greatest - self.least) else "(v / 2 - a / 2) / (w / 2)"
+        return f"CAST(greatest(0, least({BINS - 1}, floor({quotient}))) AS INTEGER)"
+
+    @property
+    def width(self) -> float:
+        """Zero where the range is too small for bins."""
+        whole = self.greatest - self.least
+        return float(whole / BINS if math.isfinite(whole) else self.greatest / BINS - self.least / BINS)
