@@ -105,6 +105,7 @@ class Services:
         await asyncio.to_thread(self._clear_scratch)
         await asyncio.to_thread(self.store.prune)
         await self.downloads.sweep()
+        await self.profiles.sweep()
         await self.tasks.start()
         self._sweeper = asyncio.ensure_future(self._sweep_results())
 
@@ -163,7 +164,9 @@ class Services:
         from .accounts.passwords import Passwords
         from .accounts.service import Accounts
         from .accounts.tokens import TokenSigner, read_or_create_key
+        from .catalogue.profiles import Profiles, ProfileTask
         from .catalogue.service import Catalogue
+        from .downloads.estimate import Estimates
         from .downloads.service import Downloads
         from .downloads.task import DownloadTask
         from .executors.duckdb.executor import DuckDBExecutor
@@ -189,6 +192,11 @@ class Services:
         self.catalogue = Catalogue(self.database, self._describe)
         self.downloads = Downloads(self.database, self.catalogue, self.tasks, self.store, self._version_of)
         self.tasks.register(DownloadTask(self.database, self.store, self.duckdb, self._scratch))
+        samples = settings.data_dir / "profiles"
+        profiling = ProfileTask(self.database, self.duckdb, samples, self._scratch)
+        self.tasks.register(profiling)
+        self.profiles = Profiles(self.database, self.tasks, profiling, samples)
+        self.estimates = Estimates(self.database, self.downloads, self.tasks, self.duckdb, self.profiles)
 
     # -- what one room needs of another ----------------------------------------------------------------------------
 
@@ -213,6 +221,7 @@ class Services:
             await asyncio.sleep(SWEEP_RESULTS_SECONDS)
             try:
                 gone = await self.downloads.sweep()
+                await self.profiles.sweep()
             except Exception:
                 self.log.exception("The result store could not be swept")
             else:

@@ -15,11 +15,13 @@ from ..catalogue.service import Catalogue, CatalogueItem, may_see, read_item, re
 from ..database.engine import Database
 from ..database.schema import now
 from ..errors import Conflict, ModelInvalid, NotFound
+from ..executors.base import Query
 from ..results.folder import FolderStore
 from ..tasks import records
 from ..tasks.engine import TaskEngine
 from ..tasks.records import Task
 from . import spec as rules
+from .estimate import quick_size
 from .tables import download_requests, download_waiters
 
 TASK_NAME = "download"
@@ -77,20 +79,13 @@ class Downloads:
 
         An equal request is shared whoever made it; one that was cancelled, failed, or lost its result runs again.
         """
-        try:
-            item = await self._catalogue.read(item_id, caller)
-        except NotFound:
-            raise ModelInvalid(
-                {"catalogue_item": [f"catalogue item instance with id {item_id} does not exist."]}
-            ) from None
-        query = rules.select(item, spec)
-        if isinstance(query, str):
-            raise ModelInvalid({"__all__": [query]})
+        item, query = await self.select(item_id, spec, caller)
         version = await self._version_of(item)
         identity = rules.fingerprint(item, query, version)
         if found := await self._database.read(lambda connection: self._find_ready(connection, identity, caller)):
             return found, False
         values = {"catalogue_item_id": item.id, "spec": spec, "fingerprint": identity, "data_version": version}
+        values["estimated_size"] = await self._database.read(lambda connection: quick_size(connection, item, query))
         try:
             request, created = await self._database.write(lambda connection: self._join(connection, values, caller))
         except IntegrityError:
@@ -100,6 +95,19 @@ class Downloads:
             ) from None
         self._engine.wake()
         return request, created
+
+    async def select(self, item_id: int, spec: Mapping[str, Any], caller: Account) -> tuple[CatalogueItem, Query]:
+        """Return the item and the query that a well-formed spec asks of it; ``ModelInvalid`` by the model rules."""
+        try:
+            item = await self._catalogue.read(item_id, caller)
+        except NotFound:
+            raise ModelInvalid(
+                {"catalogue_item": [f"catalogue item instance with id {item_id} does not exist."]}
+            ) from None
+        query = rules.select(item, spec)
+        if isinstance(query, str):
+            raise ModelInvalid({"__all__": [query]})
+        return item, query
 
     async def bulk_read(self, caller: Account, limit: int | None = None, offset: int = 0) -> list[DownloadRequest]:
         """Return the requests that the caller waits for, by id."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ..results.folder import FolderStore
 from ..tasks.engine import Call
 from ..tasks.records import Task
 from . import spec as rules
+from .estimate import learn
 from .service import TASK_NAME, DownloadRequest, read_request_of_task, result_name, store_result
 
 
@@ -80,9 +82,11 @@ class DownloadTask:
         }
 
     def on_end(self, connection: Connection, task: Task) -> None:
-        """On success the request gets its result, in the same transaction."""
+        """On success the request gets its result, in the same transaction, and estimates learn from it."""
         if task.state.status == "success":
             store_result(connection, task)
+            with suppress(NotFound):
+                learn(connection, read_request_of_task(connection, task))
 
     async def discard(self, task: Task) -> None:
         """Remove the folders of an attempt that did not win."""

@@ -104,6 +104,15 @@ class CatalogueItemsHandler(CosphereHandler):
         self.send_json({"@event": "CATALOGUEITEM_CREATED", **item_entity(item)}, 201)
 
 
+class SamplesAndDistributionsHandler(CosphereHandler):
+    """``/catalogue/items/{item_id}/samples_and_distributions/``."""
+
+    async def put(self, item_id: str) -> None:
+        """WITH_SAMPLE_AND_DISTRIBUTION_UPDATE_CATALOGUEITEM: answers when they are stored; the body does not count."""
+        await self.services.profiles.update(self.path_id(item_id), self.account.id)
+        self.send_event("CATALOGUEITEM_WITH_SAMPLE_AND_DISTRIBUTION_UPDATED", "empty")
+
+
 class CatalogueItemHandler(CosphereHandler):
     """``/catalogue/items/{item_id}``."""
 

@@ -85,6 +85,24 @@ class DownloadRequestsHandler(_DownloadRequestsFace):
         self.send_json({"@event": event, **self.entity(request)}, status)
 
 
+class EstimateHandler(CosphereHandler):
+    """``/downloader/requests/estimate/``."""
+
+    async def post(self) -> None:
+        """ESTIMATE_SIZE_OF_DOWNLOAD_REQUEST; ``rows``, ``low``, ``high`` (bytes) and ``method`` are ours."""
+        values = await self.body(CREATE_FIELDS)
+        found = await self.services.estimates.estimate(values["catalogue_item_id"], values["spec"], self.account)
+        self.send_event(
+            "SIZE_OF_DOWNLOAD_REQUEST_ESTIMATED",
+            "download_request_estimated_size",
+            estimated_size=found.size,
+            rows=found.rows,
+            low=found.low,
+            high=found.high,
+            method=found.method,
+        )
+
+
 class DownloadRequestHandler(_DownloadRequestsFace):
     """``/downloader/requests/{request_id}``."""
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from .access import Access, Route
 from .accounts import AccountHandler, AccountsHandler, AccountTokensHandler, MeHandler
-from .catalogue import CatalogueItemHandler, CatalogueItemsHandler
-from .downloader import DownloadRequestHandler, DownloadRequestsHandler
+from .catalogue import CatalogueItemHandler, CatalogueItemsHandler, SamplesAndDistributionsHandler
+from .downloader import DownloadRequestHandler, DownloadRequestsHandler, EstimateHandler
 from .fallback import NotFoundHandler, SlashHandler
 from .results import ResultHandler
 
@@ -32,8 +32,14 @@ ROUTES: tuple[Route, ...] = (
         CatalogueItemHandler,
         {"GET": ACCOUNT, "PUT": ADMIN, "DELETE": ADMIN},
     ),
+    Route(
+        r"catalogue/items/(?P<item_id>\d+)/samples_and_distributions/",
+        SamplesAndDistributionsHandler,
+        {"PUT": ADMIN},
+    ),
     # CoSphere API: download requests.
     Route(r"downloader/requests/", DownloadRequestsHandler, {"GET": ACCOUNT, "POST": ACCOUNT}),
+    Route(r"downloader/requests/estimate/", EstimateHandler, {"POST": ACCOUNT}),
     Route(r"downloader/requests/(?P<request_id>\d+)", DownloadRequestHandler, {"GET": ACCOUNT, "DELETE": ACCOUNT}),
     # Results (ours): what manifest_uri and download_uri point at.
     Route(
