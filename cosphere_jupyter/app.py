@@ -20,6 +20,7 @@ from traitlets import Float, Int, List, TraitError, Unicode, default, validate
 
 from ._version import __version__
 from .services import Services, Settings
+from .sizes import parse_size
 
 # Names of query parameters and JSON keys that must not stand in a log line.
 SECRET_PARAMETERS = ["signature", "secret", "password", "api_key", "oauth_token", "refresh_token", "assertion", "Token"]
@@ -55,6 +56,12 @@ class CosphereApp(ExtensionApp):
     duckdb_threads = Int(0, config=True, help="Threads for one query. Default: one per core.")
     token_lifetime = Int(86400, config=True, help="How long a JWT of the workspace is good, in seconds.")
     link_lifetime = Int(300, config=True, help="How long a signed link to a result is good, in seconds.")
+    results_ttl = Int(
+        30 * 86400, config=True, help="How long a result is kept that nobody asks for, in seconds. 0: for ever."
+    )
+    results_max_size = Unicode(
+        "", config=True, help="How much all results together may take, e.g. '50GB'. Default: no limit."
+    )
     child_idle_seconds = Float(60.0, config=True, help="How long an idle child process is kept warm, in seconds.")
 
     subcommands = {
@@ -74,6 +81,15 @@ class CosphereApp(ExtensionApp):
     def _positive(self, proposal: Any) -> Any:
         if proposal["value"] < 1:
             raise TraitError(f"{proposal['trait'].name} must be at least 1")
+        return proposal["value"]
+
+    @validate("results_max_size")
+    def _is_size(self, proposal: Any) -> Any:
+        if proposal["value"]:
+            try:
+                parse_size(proposal["value"])
+            except ValueError as error:
+                raise TraitError(str(error)) from None
         return proposal["value"]
 
     def initialize_settings(self) -> None:
@@ -107,6 +123,8 @@ class CosphereApp(ExtensionApp):
             duckdb_threads=self.duckdb_threads,
             token_lifetime=self.token_lifetime,
             link_lifetime=self.link_lifetime,
+            results_ttl=self.results_ttl,
+            results_max_size=parse_size(self.results_max_size) if self.results_max_size else 0,
             child_idle_seconds=self.child_idle_seconds,
             card=self._card,
         )

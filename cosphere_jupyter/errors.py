@@ -86,7 +86,11 @@ class Conflict(CosphereError):
 
 
 class QuotaExceeded(CosphereError):
-    """The caller's share of a resource is used up."""
+    """The caller's share of a resource is used up. ``details`` are figures for the body."""
+
+    def __init__(self, text: str, **details: Any) -> None:
+        super().__init__(text)
+        self.details = details
 
 
 class Unavailable(CosphereError):

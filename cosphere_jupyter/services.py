@@ -19,7 +19,7 @@ from .errors import ExecutionError, ModelInvalid, Unavailable
 if TYPE_CHECKING:
     from .accounts.service import Account
 
-SWEEP_RESULTS_SECONDS = 3600.0
+SWEEP_RESULTS_SECONDS = 300.0
 DESCRIBE_SECONDS = 60.0
 
 
@@ -34,6 +34,8 @@ class Settings:
     duckdb_threads: int = 0
     token_lifetime: int = 86400
     link_lifetime: int = 300
+    results_ttl: int = 30 * 86400
+    results_max_size: int = 0
     child_idle_seconds: float = 60.0
     # What others learn of the process that owns the data directory.
     card: Callable[[], dict[str, Any]] = field(default=lambda: {"pid": os.getpid()})
@@ -104,6 +106,7 @@ class Services:
     async def _start(self) -> None:
         await asyncio.to_thread(self._clear_scratch)
         await asyncio.to_thread(self.store.prune)
+        await self.retention.expire()
         await self.downloads.sweep()
         await self.profiles.sweep()
         await self.tasks.start()
@@ -167,6 +170,7 @@ class Services:
         from .catalogue.profiles import Profiles, ProfileTask
         from .catalogue.service import Catalogue
         from .downloads.estimate import Estimates
+        from .downloads.retention import Retention
         from .downloads.service import Downloads
         from .downloads.task import DownloadTask
         from .executors.duckdb.executor import DuckDBExecutor
@@ -191,6 +195,7 @@ class Services:
         self.tasks = TaskEngine(self.database, children, settings.max_tasks, self.log)
         self.catalogue = Catalogue(self.database, self._describe)
         self.downloads = Downloads(self.database, self.catalogue, self.tasks, self.store, self._version_of)
+        self.retention = Retention(self.database, self.store, settings.results_ttl, settings.results_max_size)
         self.tasks.register(DownloadTask(self.database, self.store, self.duckdb, self._scratch))
         samples = settings.data_dir / "profiles"
         profiling = ProfileTask(self.database, self.duckdb, samples, self._scratch)
@@ -220,13 +225,13 @@ class Services:
         while True:
             await asyncio.sleep(SWEEP_RESULTS_SECONDS)
             try:
-                gone = await self.downloads.sweep()
+                gone = [*await self.retention.expire(), *await self.downloads.sweep()]
                 await self.profiles.sweep()
             except Exception:
                 self.log.exception("The result store could not be swept")
             else:
                 if gone:
-                    self.log.info("Removed %d results that nobody refers to", len(gone))
+                    self.log.info("Removed %d results: expired, or named by nothing", len(gone))
 
 
 def _memory_share(tasks: int) -> str:

@@ -9,14 +9,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ..database.engine import Database
 from ..database.schema import now
 from ..errors import Conflict, FieldsInvalid, NotFound, Unauthenticated
 from .passwords import Passwords
-from .tables import accounts, groups, identities
+from .tables import accounts, group_members, groups, identities
 from .tokens import Claims, TokenSigner
 
 TYPES = ("RESEARCHER", "ADMIN")
@@ -176,6 +176,11 @@ def accounts_by_id(connection: Connection, ids: set[int | None]) -> dict[int, Ac
 def group_ids(connection: Connection, ids: set[int]) -> set[int]:
     """Return those of the ids that a group has."""
     return set(connection.execute(select(groups.c.id).where(groups.c.id.in_(ids))).scalars()) if ids else set()
+
+
+def groups_of(account: Account) -> Select[tuple[int]]:
+    """Return the query of the ids of the groups that an account is a member of."""
+    return select(group_members.c.group_id).where(group_members.c.account_id == account.id)
 
 
 def insert_account(connection: Connection, **values: Any) -> Account:

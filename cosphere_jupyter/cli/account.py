@@ -13,8 +13,8 @@ from traitlets import Enum, Unicode
 from .._version import __version__
 from ..accounts.service import TYPES
 from ..app import CosphereApp
+from ..sizes import format_size, parse_size
 from .administration import Administration, AdministrationError
-from .sizes import format_size, parse_size
 
 
 class _AccountCommand(JupyterApp):
@@ -31,12 +31,20 @@ class _AccountCommand(JupyterApp):
     def start(self) -> None:
         """Run the command; errors are one sentence on standard error."""
         super().start()
+        self.refuse_unknown_options()
         if len(self.extra_args) != self.arguments:
             self.fail(f"usage: jupyter cosphere account {self.usage}")
         try:
             self.run(Administration(Path(CosphereApp(config=self.config).data_dir), self.log))
         except (AdministrationError, ValueError) as error:
             self.fail(str(error))
+
+    def refuse_unknown_options(self) -> None:
+        """A mistyped option must not be passed over: ``--pasword`` would make an account without a password."""
+        known = {each.__name__ for each in self._classes_inc_parents()}
+        for section in self.cli_config:
+            if section not in known:
+                self.fail(f"unknown option --{section}; usage: jupyter cosphere account {self.usage}")
 
     def run(self, administration: Administration) -> None:
         """Do it."""

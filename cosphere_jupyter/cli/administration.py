@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,10 @@ _PATIENCE = 30.0
 
 class AdministrationError(Exception):
     """The command could not be done; the text says why."""
+
+
+class StillStarting(AdministrationError):
+    """Another process holds the workspace but cannot be asked yet: a server that starts, or another command."""
 
 
 class Administration:
@@ -65,6 +70,16 @@ class Administration:
         self._run(directly, lambda server: server.disable(email))
 
     def _run(self, directly: Callable[[Services], Awaitable[Any]], over_http: Callable[[_Server], Any]) -> Any:
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                return self._try(directly, over_http)
+            except StillStarting:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+
+    def _try(self, directly: Callable[[Services], Awaitable[Any]], over_http: Callable[[_Server], Any]) -> Any:
         try:
             return asyncio.run(self._directly(directly))
         except Unavailable as error:
@@ -92,9 +107,7 @@ class _Server:
         owner = Ownership(data_dir).owner()
         self.url, account = str(owner.get("url") or ""), owner.get("account")
         if not self.url or not account:
-            raise AdministrationError(
-                f"process {owner.get('pid', 'unknown')} has this workspace open and is still starting; try again"
-            )
+            raise StillStarting(f"process {owner.get('pid', 'unknown')} has this workspace open and does not answer")
         if not self.url.startswith(("http://", "https://")):
             raise AdministrationError(f"the server at {self.url} cannot be reached from here; stop it first")
         signer = TokenSigner((data_dir / "keys" / "jwt.key").read_bytes(), lifetime=300)

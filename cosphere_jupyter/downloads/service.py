@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
@@ -22,6 +23,7 @@ from ..tasks.engine import TaskEngine
 from ..tasks.records import Task
 from . import spec as rules
 from .estimate import quick_size
+from .retention import check_quota, is_use_due
 from .tables import download_requests, download_waiters
 
 TASK_NAME = "download"
@@ -44,6 +46,7 @@ class DownloadRequest:
     result: dict[str, Any] | None
     fingerprint: str
     data_version: str
+    used_at: datetime | None
     task: Task | None
 
     @property
@@ -162,7 +165,9 @@ class Downloads:
             download_requests.c.fingerprint == identity, download_requests.c.is_cancelled.is_(False)
         )
         found = _requests(connection, connection.execute(query).all())
-        return found[0] if found and not self._needs_run(found[0]) else None
+        if not found or self._needs_run(found[0]) or is_use_due(found[0].used_at):
+            return None
+        return found[0]
 
     def _needs_run(self, request: DownloadRequest) -> bool:
         if request.task is not None and not request.task.state.is_final:
@@ -196,6 +201,7 @@ class Downloads:
         request = _requests(connection, connection.execute(select(download_requests).where(this)).all())[0]
         changes: dict[str, Any] = {"is_cancelled": False} if request.is_cancelled else {}
         if self._needs_run(request):
+            check_quota(connection, caller, request.estimated_size or 0)
             key = records.enqueue(
                 connection,
                 TASK_NAME,
@@ -205,6 +211,8 @@ class Downloads:
                 max_attempts=MAX_ATTEMPTS,
             )
             changes |= {"task_key": key, "executor_job_id": None, "blob_name": None, "real_size": None, "result": None}
+        elif is_use_due(request.used_at):
+            changes["used_at"] = now()
         if changes:
             connection.execute(update(download_requests).where(this).values(**changes, updated_at=now()))
 
@@ -263,6 +271,7 @@ def store_result(connection: Connection, task: Task) -> None:
         "real_size": result["bytes"],
         "executor_job_id": result["name"].rsplit("/", 1)[-1],
         "result": result,
+        "used_at": now(),
         "updated_at": now(),
     }
     connection.execute(update(download_requests).where(download_requests.c.task_key == task.key).values(values))
@@ -298,6 +307,7 @@ def _requests(connection: Connection, rows: Sequence[Row[Any]]) -> list[Download
             result=row.result,
             fingerprint=row.fingerprint,
             data_version=row.data_version,
+            used_at=row.used_at,
             task=tasks.get(row.task_key),
         )
         for row in rows

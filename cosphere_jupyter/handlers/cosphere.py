@@ -19,6 +19,7 @@ from ..errors import (
     ModelInvalid,
     NotFound,
     QueryInvalid,
+    QuotaExceeded,
     Unauthenticated,
     Unavailable,
 )
@@ -73,6 +74,8 @@ def _describe(error: BaseException | None, status: int) -> tuple[int, str, dict[
         return 404, f"COULD_NOT_FIND_{error.kind.replace(' ', '').upper()}", {}
     if isinstance(error, Conflict):
         return 400, error.event, dict(error.details)
+    if isinstance(error, QuotaExceeded):
+        return 400, "DISK_QUOTA_EXCEEDED", {"message": str(error), **error.details}
     if isinstance(error, Unavailable):
         return 503, error.event, {"message": str(error), **error.details}
     if isinstance(error, HTTPError) and status < 500:

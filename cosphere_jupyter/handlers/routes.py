@@ -13,6 +13,7 @@ from .accounts import AccountHandler, AccountsHandler, AccountTokensHandler, MeH
 from .catalogue import CatalogueItemHandler, CatalogueItemsHandler, SamplesAndDistributionsHandler
 from .downloader import DownloadRequestHandler, DownloadRequestsHandler, EstimateHandler
 from .fallback import NotFoundHandler, SlashHandler
+from .permissions import ItemPermissionsHandler
 from .results import ResultHandler
 
 MOUNT = "cosphere"
@@ -31,6 +32,11 @@ ROUTES: tuple[Route, ...] = (
         r"catalogue/items/(?P<item_id>\d+)",
         CatalogueItemHandler,
         {"GET": ACCOUNT, "PUT": ADMIN, "DELETE": ADMIN},
+    ),
+    Route(
+        r"catalogue/items/(?P<item_id>\d+)/permissions/",
+        ItemPermissionsHandler,
+        {"GET": ADMIN, "PUT": ADMIN},
     ),
     Route(
         r"catalogue/items/(?P<item_id>\d+)/samples_and_distributions/",

@@ -12,8 +12,7 @@ from enum import IntEnum
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, true
 
-from ..accounts.service import Account
-from ..accounts.tables import group_members
+from ..accounts.service import Account, groups_of
 from .tables import permissions
 
 SUBJECT_TYPES = ("account", "group", "everyone")
@@ -115,9 +114,8 @@ def forget(connection: Connection, resource_type: str, resource_id: int) -> None
 
 
 def _subjects_of(account: Account) -> ColumnElement[bool]:
-    groups = select(group_members.c.group_id).where(group_members.c.account_id == account.id)
     return or_(
         permissions.c.subject_type == "everyone",
         and_(permissions.c.subject_type == "account", permissions.c.subject_id == account.id),
-        and_(permissions.c.subject_type == "group", permissions.c.subject_id.in_(groups)),
+        and_(permissions.c.subject_type == "group", permissions.c.subject_id.in_(groups_of(account))),
     )

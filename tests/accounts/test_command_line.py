@@ -16,7 +16,6 @@ pytestmark = pytest.mark.slow
 
 JUPYTER = Path(sys.executable).with_name("jupyter")
 
-GIVES_UP = "a command that finds another one at work gives up at once instead of waiting a moment"
 
 Result = subprocess.CompletedProcess[str]
 Run = Callable[..., Result]
@@ -116,7 +115,7 @@ def test_accounts_are_administered_while_a_server_runs_and_take_effect_at_once(p
     "served",
     [
         pytest.param(True, id="a server"),
-        pytest.param(False, id="no server", marks=pytest.mark.xfail(strict=True, reason=GIVES_UP)),
+        pytest.param(False, id="no server"),
     ],
 )
 def test_commands_that_run_at_the_same_time_all_succeed(place: RealServer, served: bool) -> None:

@@ -40,6 +40,8 @@ CALLS = [
     Row("GET",    "/catalogue/items/424242",            "account", 404),
     Row("PUT",    "/catalogue/items/424242",            "admin",   400),
     Row("DELETE", "/catalogue/items/424242",            "admin",   404),
+    Row("GET",    "/catalogue/items/424242/permissions/", "admin", 404),
+    Row("PUT",    "/catalogue/items/424242/permissions/", "admin", 400),
     Row("GET",    "/downloader/requests/",              "account", 200),
     Row("POST",   "/downloader/requests/",              "account", 400),
     Row("GET",    "/downloader/requests/424242",        "account", 404),
