@@ -115,6 +115,9 @@ class CosphereApp(ExtensionApp):
         """Return the settings as the rooms take them."""
         root = Path(self._server.root_dir).expanduser().absolute()
         folders = tuple((root / Path(folder).expanduser()).resolve() for folder in self.data_folders or ["."])
+        for folder in folders:
+            if not folder.is_dir():
+                self.log.warning("CosphereApp.data_folders names %s, which is no folder", folder)
         return Settings(
             data_dir=Path(self.data_dir),
             data_folders=folders,

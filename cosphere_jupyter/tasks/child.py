@@ -2,7 +2,8 @@
 
 It reads one JSON object a line from standard input, ``{"entry": "module:function", "params": {…}}``, calls
 ``function(params, report)`` and writes lines to standard output: ``{"progress": …}`` as often as ``report`` is called,
-then ``{"result": …}`` or ``{"error": text}``. The arguments name functions to call first, which import what is slow.
+then ``{"result": …}`` or ``{"error": text}``. The arguments name functions that make ready for a call; they are called
+before the first one and after each.
 
 The child never outlives its server: the end of standard input ends it, and on Linux the kernel does, too.
 """
@@ -39,9 +40,10 @@ def main() -> None:
         os.dup2(2, 1)
         calls: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         threading.Thread(target=_read_calls, args=(calls,), daemon=True).start()
-        for entry in sys.argv[1:]:
-            _find(entry)()
         while True:
+            # Before the first call and after each one, when its answer is out: nobody waits for this.
+            for entry in sys.argv[1:]:
+                _find(entry)()
             _serve(calls.get(), channel)
 
 

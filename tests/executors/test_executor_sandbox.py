@@ -17,11 +17,27 @@ def locked(lab):
     allowed = lab.parquet("allowed [1].parquet", a=[1])
     lab.parquet("other.parquet", a=[2])
     temp = lab.work / "temp"
-    connection = sandbox.connect("200MB", 1, str(temp))
-    sandbox.lock(connection, [str(allowed)], [str(lab.work / "attempt"), str(temp)])
-    (lab.work / "attempt").mkdir()
-    yield connection
-    connection.close()
+    with sandbox.opened("200MB", 1, str(temp)) as connection:
+        sandbox.lock(connection, [str(allowed)], [str(lab.work / "attempt"), str(temp)])
+        (lab.work / "attempt").mkdir()
+        yield connection
+
+
+def test_no_two_calls_share_a_database(tmp_path):
+    """A spare one waits for the next call; what was used is closed, and never given again."""
+    seen = []
+    for _ in range(3):
+        sandbox.prepare()
+        with sandbox.opened("200MB", 1, str(tmp_path)) as connection:
+            assert connection.execute("SELECT current_setting('lock_configuration')").fetchone() == (False,)
+            assert connection.execute("SELECT count(*) FROM duckdb_tables()").fetchone() == (0,)
+            connection.execute("CREATE TABLE left_behind (a INT)")
+            sandbox.lock(connection, [], [])
+            seen.append(connection)
+    sandbox.prepare()
+    for connection in seen:
+        with pytest.raises(duckdb.ConnectionException):
+            connection.execute("SELECT 1")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,13 +26,15 @@ SPLIT_BYTES = 256_000_000
 
 
 def warm() -> None:
-    """Import what the other functions need (0.3 s), so that a spare process is ready."""
+    """Make ready for a call: import what the other functions need (0.3 s, once) and open a database (13 ms)."""
     import duckdb
     import pyarrow.parquet
 
     import cosphere_jupyter.executors.duckdb.relations
+    from cosphere_jupyter.executors.duckdb import sandbox
 
     _ = duckdb, pyarrow.parquet, cosphere_jupyter
+    sandbox.prepare()
 
 
 def describe(params: Mapping[str, Any], report: Report | None = None) -> dict[str, Any]:
@@ -122,7 +124,7 @@ def _engine(
 
     temp_folder = str(Path(params["temp_folder"]).resolve())
     try:
-        with closing(sandbox.connect(params["memory_limit"], params["threads"], temp_folder)) as connection:
+        with sandbox.opened(params["memory_limit"], params["threads"], temp_folder) as connection:
             relation = None
             paths = source.paths
             if source.kind == "duckdb":

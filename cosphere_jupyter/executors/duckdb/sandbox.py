@@ -7,7 +7,8 @@ Python objects or change any setting, whatever SQL would reach it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +18,47 @@ from cosphere_jupyter.errors import ExecutionError
 from cosphere_jupyter.executors.sources import Source
 
 ATTACHED = "attached"
+_spare: list[Any] = []
+_used: list[Any] = []
 
 
-def connect(memory_limit: str, threads: int, temp_folder: str) -> Any:
-    """Open a fresh in-memory database: at most ``memory_limit`` (such as "1GB"), spilling to ``temp_folder``."""
+@contextmanager
+def opened(memory_limit: str, threads: int, temp_folder: str) -> Iterator[Any]:
+    """Give a fresh in-memory database: at most ``memory_limit`` (such as "1GB"), spilling to ``temp_folder``.
+
+    It serves one call and is closed after it (by `prepare`, when nobody waits any more).
+    """
     import duckdb
 
+    try:
+        connection = _spare.pop() if _spare else _open()
+        connection.execute("SET memory_limit = ?", [memory_limit])
+        connection.execute("SET threads = ?", [threads])
+        connection.execute("SET temp_directory = ?", [temp_folder])
+    except duckdb.Error as error:
+        raise ExecutionError(f"The engine cannot be started: {error}") from error
+    try:
+        yield connection
+    finally:
+        _used.append(connection)
+
+
+def prepare() -> None:
+    """Close what was used and open a database for the next call: together 20 ms that a call need not wait for."""
+    while _used:
+        _used.pop().close()
+    if not _spare:
+        _spare.append(_open())
+
+
+def _open() -> Any:
+    import duckdb
+
+    while _used:
+        _used.pop().close()
     connection = duckdb.connect(
         ":memory:",
         config={
-            "memory_limit": memory_limit,
-            "threads": threads,
-            "temp_directory": temp_folder,
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
             "allow_community_extensions": False,
@@ -43,6 +73,8 @@ def connect(memory_limit: str, threads: int, temp_folder: str) -> Any:
     # Parquet minima and maxima do not count NaN. DuckDB concludes from them that there is none and drops the guards of
     # the compiler (seen with 2.0.0: "NOT isnan(x)" found a NaN). Row groups are still passed over without this.
     connection.execute("SET disabled_optimizers = 'statistics_propagation'")
+    # DESCRIBE and the query read the same footers.
+    connection.execute("SET parquet_metadata_cache = true")
     # query_progress() knows nothing unless a bar is wanted; it must not be printed.
     connection.execute("SET enable_progress_bar = true")
     connection.execute("SET enable_progress_bar_print = false")
