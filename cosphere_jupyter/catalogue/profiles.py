@@ -236,7 +236,6 @@ def _store(connection: Connection, item_id: int, sample_name: str, outcome: Mapp
     sample = [{name: value for name, value in row.items() if name in names} for row in outcome["sample"]]
     this = catalogue_items.c.id == item_id
     connection.execute(update(catalogue_items).where(this).values(spec=spec, sample=sample))
-    before = read_profile(connection, item_id)
     connection.execute(delete(catalogue_profiles).where(catalogue_profiles.c.item_id == item_id))
     values = {
         "item_id": item_id,
@@ -244,7 +243,7 @@ def _store(connection: Connection, item_id: int, sample_name: str, outcome: Mapp
         "rows": outcome["rows"],
         "columns": outcome["estimator"],
         "sample_name": sample_name,
-        "factor": before.factor if before else 1.0,
+        "factor": 1.0,  # what was learnt corrected the profile before
         "created_at": now(),
     }
     connection.execute(insert(catalogue_profiles).values(values))

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ..accounts.service import Account, accounts_by_id, group_ids, read_account
@@ -19,39 +18,19 @@ from ..permissions.service import (
     Permission,
     forget,
     give,
-    holds,
     permissions_on,
     replace_permissions,
 )
 from . import search
+from .items import ITEMS, RESOURCE, CatalogueItem, item_from_row, may_see, read_item
+from .items import AccountName as AccountName
+from .items import read_items as read_items
 from .spec import BLANK, sample_errors
 from .tables import catalogue_items, catalogue_tags
 
-RESOURCE = "catalogue_item"
 EXECUTOR_TYPES = ("ATHENA", "DATABRICKS", "DUCKDB")
 NAME_TAKEN = "catalogue item with this name already exists."
 REQUIRED = "This field is required."
-
-
-@dataclass(frozen=True)
-class CatalogueItem:
-    """A table that can be asked for, with the accounts it names (None where they are gone)."""
-
-    id: int
-    name: str
-    executor_type: str
-    source: str | None
-    spec: list[dict[str, Any]]
-    sample: list[dict[str, Any]]
-    created_by: Account | None
-    updated_by: Account | None
-    maintained_by: Account | None
-    description: str = ""
-    tags: tuple[str, ...] = ()
-
-    def column(self, name: str) -> dict[str, Any] | None:
-        """Return the column with this name (the last one, should a spec hold it twice)."""
-        return next((column for column in reversed(self.spec) if column["name"] == name), None)
 
 
 Describe = Callable[[str], Awaitable[list[dict[str, Any]]]]
@@ -97,10 +76,8 @@ class Catalogue:
     ) -> list[CatalogueItem]:
         """Return the items that match and that the caller may see, by id."""
         conditions = [may_see(caller, catalogue_items.c.id), *_conditions(query, has_samples, name, tag)]
-        found = select(catalogue_items).where(*conditions).order_by(catalogue_items.c.id).limit(limit).offset(offset)
-        return await self._database.read(
-            lambda connection: items_from_rows(connection, connection.execute(found).all())
-        )
+        found = ITEMS.where(*conditions).order_by(catalogue_items.c.id).limit(limit).offset(offset)
+        return await self._database.read(lambda connection: [item_from_row(row) for row in connection.execute(found)])
 
     async def update(self, item_id: int, values: Mapping[str, Any], caller: Account) -> CatalogueItem:
         """Replace spec, maintained_by_id and executor_type (and source); name and sample stay what they are."""
@@ -147,52 +124,6 @@ class Catalogue:
         return stored
 
 
-def read_item(connection: Connection, item_id: int, caller: Account | None = None) -> CatalogueItem:
-    """Return one item or raise ``NotFound``, also for one that ``caller`` may not see (None: the workspace itself)."""
-    query = select(catalogue_items).where(catalogue_items.c.id == item_id)
-    if caller is not None:
-        query = query.where(may_see(caller, catalogue_items.c.id))
-    # The database cannot be asked for more than 64 bits.
-    rows = connection.execute(query).all() if abs(item_id) < 2**63 else []
-    if not rows:
-        raise NotFound("catalogue item")
-    return items_from_rows(connection, rows)[0]
-
-
-def read_items(connection: Connection, ids: set[int]) -> dict[int, CatalogueItem]:
-    """Return the items with these ids."""
-    rows = connection.execute(select(catalogue_items).where(catalogue_items.c.id.in_(ids))).all()
-    return {item.id: item for item in items_from_rows(connection, rows)}
-
-
-def items_from_rows(connection: Connection, rows: Sequence[Row[Any]]) -> list[CatalogueItem]:
-    """Build items, with the accounts of all of them in one query."""
-    ids = {account for row in rows for account in (row.created_by_id, row.updated_by_id, row.maintained_by_id)}
-    accounts = accounts_by_id(connection, ids)
-    tags = _tags(connection, [row.id for row in rows])
-    return [
-        CatalogueItem(
-            row.id,
-            row.name,
-            row.executor_type,
-            row.source,
-            row.spec,
-            row.sample,
-            accounts.get(row.created_by_id),
-            accounts.get(row.updated_by_id),
-            accounts.get(row.maintained_by_id),
-            row.description,
-            tuple(tags.get(row.id, ())),
-        )
-        for row in rows
-    ]
-
-
-def may_see(caller: Account, item_id: ColumnElement[int]) -> ColumnElement[bool]:
-    """Return the condition that an account may see the item whose id stands in a column."""
-    return holds(RESOURCE, item_id, caller, Level.READ)
-
-
 def _conditions(
     query: str | None, has_samples: bool | None, name: str | None, tag: str | None
 ) -> list[ColumnElement[bool]]:
@@ -217,22 +148,15 @@ def fold_tag(tag: str) -> str:
     return tag.strip().casefold()
 
 
-def _tags(connection: Connection, ids: Sequence[int]) -> dict[int, list[str]]:
-    found: dict[int, list[str]] = {}
-    query = select(catalogue_tags).where(catalogue_tags.c.item_id.in_(ids)).order_by(catalogue_tags.c.tag)
-    for row in connection.execute(query) if ids else ():
-        found.setdefault(row.item_id, []).append(row.tag)
-    return found
+def fold_tags(tags: Sequence[str]) -> list[str]:
+    """Return tags as they are stored: each once, in order."""
+    return sorted({fold_tag(tag) for tag in tags})
 
 
-def _replace_tags(connection: Connection, item_id: int, tags: Sequence[str] | None) -> None:
-    """Store an item's tags; None leaves them as they are."""
-    if tags is None:
-        return
+def _index_tags(connection: Connection, item_id: int, tags: Sequence[str]) -> None:
     connection.execute(delete(catalogue_tags).where(catalogue_tags.c.item_id == item_id))
-    rows = [{"item_id": item_id, "tag": tag} for tag in sorted({fold_tag(tag) for tag in tags})]
-    if rows:
-        connection.execute(insert(catalogue_tags), rows)
+    if tags:
+        connection.execute(insert(catalogue_tags), [{"item_id": item_id, "tag": tag} for tag in tags])
 
 
 def _permissions(connection: Connection, item_id: int) -> list[Permission]:
@@ -283,6 +207,7 @@ def _create(connection: Connection, values: Mapping[str, Any], caller: Account) 
         "spec": values["spec"],
         "sample": sample,
         "description": values.get("description", ""),
+        "tags": fold_tags(values.get("tags", ())),
         "maintained_by_id": values["maintained_by_id"],
         "created_by_id": caller.id,
         "updated_by_id": caller.id,
@@ -291,7 +216,7 @@ def _create(connection: Connection, values: Mapping[str, Any], caller: Account) 
     }
     statement = insert(catalogue_items).values(row).returning(catalogue_items.c.id)
     item_id = connection.execute(statement).scalar_one()
-    _replace_tags(connection, item_id, values.get("tags"))
+    _index_tags(connection, item_id, row["tags"])
     # Unless somebody says otherwise, everyone who is signed in may see it.
     give(connection, RESOURCE, item_id, Permission(EVERYONE, Level.READ))
     return read_item(connection, item_id)
@@ -300,7 +225,9 @@ def _create(connection: Connection, values: Mapping[str, Any], caller: Account) 
 def _update(connection: Connection, item_id: int, values: Mapping[str, Any], caller: Account) -> CatalogueItem:
     _check(connection, values, read_item(connection, item_id).sample)
     row = {key: values[key] for key in ("executor_type", "source", "spec", "maintained_by_id", "description")}
-    _replace_tags(connection, item_id, values.get("tags"))
+    if "tags" in values:
+        row["tags"] = fold_tags(values["tags"])
+        _index_tags(connection, item_id, row["tags"])
     connection.execute(
         update(catalogue_items)
         .where(catalogue_items.c.id == item_id)

@@ -31,6 +31,7 @@ catalogue_items = Table(
     Column("spec", Json, nullable=False),
     Column("sample", Json, nullable=False),
     Column("description", Text, nullable=False, server_default=""),
+    Column("tags", Json, nullable=False, server_default="[]"),
     Column("created_by_id", ForeignKey("accounts.id", ondelete="SET NULL"), index=True),
     Column("updated_by_id", ForeignKey("accounts.id", ondelete="SET NULL"), index=True),
     Column("maintained_by_id", ForeignKey("accounts.id", ondelete="SET NULL"), index=True),
@@ -40,7 +41,7 @@ catalogue_items = Table(
     sqlite_autoincrement=True,
 )
 
-# An item's tags, each in lower case as it is searched for.
+# The index of the tags: the same words as in the items' rows, one a row.
 catalogue_tags = Table(
     "catalogue_tags",
     metadata,

@@ -18,7 +18,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,12 +27,14 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import NullPool
 
 from ..errors import Unavailable
+from .readers import Readers
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
 
 GROUP_LIMIT = 128
-READERS = 4
+# Reads are quick and hold the interpreter most of their time: more threads only get into each other's way.
+READERS = 2
 
 
 class _Job:
@@ -79,13 +81,11 @@ class Database:
         self._shared_memory = shared_memory
         self._engine = self._create_engine()
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._local = threading.local()
-        self._reader_connections: list[Connection] = []
-        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="cosphere-read")
         self._writer_connection = self._connect()
         self._closed = False
         self._writer = threading.Thread(target=self._write_loop, name="cosphere-write", daemon=True)
         self._writer.start()
+        self._readers = Readers(READERS if shared_memory else 0, self._connect_reader, _translate)
 
     # -- the two verbs -------------------------------------------------------------------------------------------
 
@@ -95,7 +95,8 @@ class Database:
             return await self.write(work)
         if self._closed:
             raise Unavailable("the workspace is stopping")
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
+        outcome: T = await self._readers.submit(work)
+        return outcome
 
     async def write(self, work: Work[T]) -> T:
         """Run ``work`` in a write transaction; returns after the COMMIT is on disk."""
@@ -114,30 +115,16 @@ class Database:
         if self._closed:
             return
         self._closed = True
-        self._readers.shutdown(wait=True)
+        self._readers.close()
         self._jobs.put(None)
         self._writer.join()
-        for connection in self._reader_connections:
-            connection.close()
         self._writer_connection.close()
         self._engine.dispose()
 
-    # -- reading -------------------------------------------------------------------------------------------------
-
-    def _read(self, work: Work[T]) -> T:
-        connection = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._local.connection = self._connect()
-            connection.exec_driver_sql("PRAGMA query_only=ON")
-            self._reader_connections.append(connection)
-        try:
-            connection.exec_driver_sql("BEGIN")
-            try:
-                return work(connection)
-            finally:
-                connection.exec_driver_sql("ROLLBACK")
-        except DBAPIError as error:
-            raise _translate(error) from error
+    def _connect_reader(self) -> Connection:
+        connection = self._connect()
+        connection.exec_driver_sql("PRAGMA query_only=ON")
+        return connection
 
     # -- writing -------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, true
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, literal, or_, select, true
 
 from ..accounts.service import Account, groups_of
 from .tables import permissions
@@ -48,15 +48,20 @@ class Permission:
 
 def holds(resource_type: str, resource_id: ColumnElement[int], account: Account, level: Level) -> ColumnElement[bool]:
     """Return the condition that ``account`` has at least ``level`` on the resource whose id stands in a column."""
-    if account.is_admin:
-        return true()
+    return true() if account.is_admin else held_by(literal(account.id), resource_type, resource_id, level)
+
+
+def held_by(
+    account_id: ColumnElement[int], resource_type: str, resource_id: ColumnElement[int], level: Level
+) -> ColumnElement[bool]:
+    """Return the condition that an account which is no ADMIN has at least ``level`` on a resource."""
     return (
         select(permissions.c.level)
         .where(
             permissions.c.resource_type == resource_type,
             permissions.c.resource_id == resource_id,
             permissions.c.level >= int(level),
-            _subjects_of(account),
+            _subjects_of(account_id),
         )
         .exists()
     )
@@ -67,7 +72,9 @@ def level_of(connection: Connection, resource_type: str, resource_id: int, accou
     if account.is_admin:
         return Level.GRANT
     highest = select(func.max(permissions.c.level)).where(
-        permissions.c.resource_type == resource_type, permissions.c.resource_id == resource_id, _subjects_of(account)
+        permissions.c.resource_type == resource_type,
+        permissions.c.resource_id == resource_id,
+        _subjects_of(literal(account.id)),
     )
     return Level(connection.execute(highest).scalar() or 0)
 
@@ -113,9 +120,9 @@ def forget(connection: Connection, resource_type: str, resource_id: int) -> None
     )
 
 
-def _subjects_of(account: Account) -> ColumnElement[bool]:
+def _subjects_of(account_id: ColumnElement[int]) -> ColumnElement[bool]:
     return or_(
         permissions.c.subject_type == "everyone",
-        and_(permissions.c.subject_type == "account", permissions.c.subject_id == account.id),
-        and_(permissions.c.subject_type == "group", permissions.c.subject_id.in_(groups_of(account))),
+        and_(permissions.c.subject_type == "account", permissions.c.subject_id == account_id),
+        and_(permissions.c.subject_type == "group", permissions.c.subject_id.in_(groups_of(account_id))),
     )

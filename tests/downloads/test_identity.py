@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import asyncio
 from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
@@ -23,8 +24,8 @@ ITEM = CatalogueItem(
     name="all",
     executor_type="ATHENA",
     source=None,
-    spec=[column(name, kind) for name, kind in COLUMNS.items()],
-    sample=[],
+    spec_json=json.dumps([column(name, kind) for name, kind in COLUMNS.items()]),
+    sample_json="[]",
     created_by=None,
     updated_by=None,
     maintained_by=None,
@@ -164,7 +165,7 @@ def test_the_data_and_the_item_belong_to_the_identity(spec: dict[str, Any]) -> N
     ]
     assert len({identity(spec), *others}) == 5
     # Who maintains it, its sample and its name do not.
-    assert identity(spec, replace(ITEM, name="renamed", sample=[{"n": 1}])) == identity(spec)
+    assert identity(spec, replace(ITEM, name="renamed", sample_json='[{"n": 1}]')) == identity(spec)
 
 
 def test_an_identity_does_not_change_from_version_to_version() -> None:

@@ -101,6 +101,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("item_id", name=op.f("pk_catalogue_profiles")),
     )
     op.add_column("catalogue_items", sa.Column("description", sa.Text(), server_default="", nullable=False))
+    op.add_column("catalogue_items", sa.Column("tags", sa.Text(), server_default="[]", nullable=False))
     op.add_column("download_requests", sa.Column("used_at", sa.DateTime(), nullable=True))
     op.create_index(op.f("ix_download_requests_used_at"), "download_requests", ["used_at"], unique=False)
     op.create_table(

@@ -1,0 +1,135 @@
+"""Catalogue items as they are read: the most frequent question of all, so its statements are made once.
+
+The spec and the sample stay the JSON text that they are in the database until somebody looks inside: whoever only
+passes them on need not parse them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import orjson
+from sqlalchemy import ColumnElement, Connection, Row, Text, bindparam, select, type_coerce
+
+from ..accounts.service import Account, accounts
+from ..errors import NotFound
+from ..permissions.service import Level, held_by, holds
+from .tables import catalogue_items
+
+RESOURCE = "catalogue_item"
+LARGEST_ID = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class AccountName:
+    """An account as others mention it."""
+
+    id: int
+    email: str
+    type: str
+
+
+@dataclass(frozen=True)
+class CatalogueItem:
+    """A table that can be asked for, with the accounts it names (None where they are gone)."""
+
+    id: int
+    name: str
+    executor_type: str
+    source: str | None
+    spec_json: str
+    sample_json: str
+    created_by: AccountName | None
+    updated_by: AccountName | None
+    maintained_by: AccountName | None
+    description: str = ""
+    tags: tuple[str, ...] = ()
+
+    @cached_property
+    def spec(self) -> list[dict[str, Any]]:
+        """The columns."""
+        return list(orjson.loads(self.spec_json))
+
+    @cached_property
+    def sample(self) -> list[dict[str, Any]]:
+        """Some rows."""
+        return list(orjson.loads(self.sample_json))
+
+    def column(self, name: str) -> dict[str, Any] | None:
+        """Return the column with this name (the last one, should a spec hold it twice)."""
+        return next((column for column in reversed(self.spec) if column["name"] == name), None)
+
+
+_creator, _updater, _maintainer = (accounts.alias(name) for name in ("creator", "updater", "maintainer"))
+
+ITEMS = (
+    select(
+        catalogue_items.c.id,
+        catalogue_items.c.name,
+        catalogue_items.c.executor_type,
+        catalogue_items.c.source,
+        type_coerce(catalogue_items.c.spec, Text).label("spec"),
+        type_coerce(catalogue_items.c.sample, Text).label("sample"),
+        catalogue_items.c.description,
+        type_coerce(catalogue_items.c.tags, Text).label("tags"),
+        *(
+            column.label(f"{who}_{column.name}")
+            for who, account in (("creator", _creator), ("updater", _updater), ("maintainer", _maintainer))
+            for column in (account.c.id, account.c.email, account.c.type)
+        ),
+    )
+    .outerjoin(_creator, _creator.c.id == catalogue_items.c.created_by_id)
+    .outerjoin(_updater, _updater.c.id == catalogue_items.c.updated_by_id)
+    .outerjoin(_maintainer, _maintainer.c.id == catalogue_items.c.maintained_by_id)
+)
+_BY_ID = ITEMS.where(catalogue_items.c.id == bindparam("item_id"))
+_BY_ID_FOR = _BY_ID.where(held_by(bindparam("caller_id"), RESOURCE, catalogue_items.c.id, Level.READ))
+
+
+def may_see(caller: Account, item_id: ColumnElement[int]) -> ColumnElement[bool]:
+    """Return the condition that an account may see the item whose id stands in a column."""
+    return holds(RESOURCE, item_id, caller, Level.READ)
+
+
+def read_item(connection: Connection, item_id: int, caller: Account | None = None) -> CatalogueItem:
+    """Return one item or raise ``NotFound``, also for one that ``caller`` may not see (None: the workspace itself)."""
+    if abs(item_id) > LARGEST_ID:
+        raise NotFound("catalogue item")
+    if caller is None or caller.is_admin:
+        row = connection.execute(_BY_ID, {"item_id": item_id}).one_or_none()
+    else:
+        row = connection.execute(_BY_ID_FOR, {"item_id": item_id, "caller_id": caller.id}).one_or_none()
+    if row is None:
+        raise NotFound("catalogue item")
+    return item_from_row(row)
+
+
+def read_items(connection: Connection, ids: Iterable[int]) -> dict[int, CatalogueItem]:
+    """Return the items with these ids."""
+    rows = connection.execute(ITEMS.where(catalogue_items.c.id.in_(list(ids))))
+    return {row.id: item_from_row(row) for row in rows}
+
+
+def item_from_row(row: Row[Any]) -> CatalogueItem:
+    """Build an item from a row of ``ITEMS``."""
+    item_id, name, executor_type, source, spec, sample, description, tags = row[:8]
+    mentioned = row[8:]
+    creator, updater, maintainer = (
+        None if mentioned[start] is None else AccountName(*mentioned[start : start + 3]) for start in (0, 3, 6)
+    )
+    return CatalogueItem(
+        item_id,
+        name,
+        executor_type,
+        source,
+        spec,
+        sample,
+        creator,
+        updater,
+        maintainer,
+        description,
+        () if tags == "[]" else tuple(orjson.loads(tags)),
+    )
