@@ -1,8 +1,8 @@
 """How big the result of a request will be, before anything is run.
 
 Rows are counted exactly where a second is enough; else the matching rows of the stored sample tell, and where too few
-of them match, what is known of each column by itself. Each finished request corrects the table's factor, by which the
-estimates of bytes are multiplied.
+of them match, what is known of each column by itself. Each finished request corrects the table's factor, by which
+estimates of bytes are multiplied where no rows of the present data show better.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
@@ -100,11 +100,11 @@ def combine(
     if query.ratio == 0:
         return _exactly(empty_size(query), 0, "nothing is asked for")
     written = found["probe"] if found else None
-    probe = Probe(written["rows"], written["overhead"], written["columns"]) if written else None
+    probe = Probe(**written) if written else None
     counted, is_sample = (found["rows"], found["is_sample"]) if found else (None, False)
     if probe and not is_sample and counted == probe.rows:
         return _exactly(probe.overhead + sum(probe.columns.values()), counted, "written for a try")
-    model = Model.of_profile(item, profile, query) if profile else Model.of_item(item)
+    model = Model.of_profile(item, profile, query, is_current) if profile else Model.of_item(item)
     if probe and not is_sample:
         model = model.with_probe(probe)
     rows = _counted(counted) or _rows_of(model, query, probe if is_sample else None, (found or {}).get("table_rows"))
@@ -113,12 +113,11 @@ def combine(
     doubt = _doubt(profile, probe, is_current)
 
     def size(number: float) -> float:
-        found = model.size(item, query, number, probe if is_sample else None)
-        return found * model.factor if number > 0 else found
+        return model.size(item, query, number, probe if is_sample else None)
 
     low, likely, high = size(rows.least) / doubt, size(rows.likely), size(rows.most) * doubt
     if rows.most == 0:
-        return _exactly(likely, 0, rows.method)
+        return _exactly(probe.overhead if probe and not probe.rows else likely, 0, rows.method)
     method = f"{rows.method}; {_method(profile, probe, is_sample)}"
     return Estimate(round(likely), round(rows.likely), math.floor(low), math.ceil(high), method)
 
@@ -150,8 +149,8 @@ def _rows_of(model: Model, query: Query, probe: Probe | None, table_rows: int | 
     spread = 2 * math.sqrt(seen * max(0.0, 1 - seen / of)) if of < total else 0.0
     share, method = seen / of, f"from {seen} of {of} rows of the sample"
     if of < total and seen < FEW:
-        # One in so many rows is rarer than the sample can tell: what each column says by itself counts as much.
-        share = math.sqrt(share * known) if seen else min(known, 1 / of)
+        # Rarer than the sample can tell: what each column says by itself counts as much as two rows that were seen.
+        share = share ** (seen / (seen + 2)) * known ** (2 / (seen + 2)) if seen else min(known, 1 / of)
         spread = 2 * math.sqrt(seen + 1) + 1
         method = f"{method} and the distributions of the columns"
     scale = total * query.ratio
@@ -177,7 +176,7 @@ def _of_sizes(item: CatalogueItem, query: Query, model: Model) -> Estimate:
 def _doubt(profile: Profile | None, probe: Probe | None, is_current: bool) -> float:
     """Return by how much the bytes of so many rows may be wrong, as a factor."""
     rows = probe.rows if probe else 0
-    doubt = 1.15 if rows >= 1_000 else 1.25 if rows >= 100 else 1.4
+    doubt = 1.15 if rows >= 1_000 else 1.25 if rows >= 100 else 1.5
     if profile is None:
         doubt *= 1.2 if probe else 2.0
     return doubt if is_current else doubt * 1.3
@@ -216,7 +215,7 @@ def learn(connection: Connection, request: DownloadRequest) -> None:
     try:
         profile = read_profile(connection, request.item.id)
         query = rules.select(request.item, request.spec)
-        if profile is None or isinstance(query, str) or profile.data_version != request.data_version:
+        if profile is None or isinstance(query, str):
             return
         factor = learnt_factor(request.item, query, profile, (request.result or {})["rows"], request.real_size or 0)
     except Exception:
@@ -230,7 +229,7 @@ def learnt_factor(item: CatalogueItem, query: Query, profile: Profile, rows: int
     """Return the factor after a request that gave ``rows`` rows and ``size`` bytes: a moving average of logarithms."""
     if rows < LEARNT_ROWS or size <= 0:
         return profile.factor
-    expected = Model.of_profile(item, profile, query).size(item, query, rows)
+    expected = replace(Model.of_profile(item, profile, query), factor=1.0).size(item, query, rows)
     ratio = min(max(size / expected, LEAST_RATIO), GREATEST_RATIO)
     factor = profile.factor ** (1 - LEARNING) * ratio**LEARNING
     return min(max(factor, LEAST_FACTOR), GREATEST_FACTOR)

@@ -78,6 +78,9 @@ class Knowledge:
             meets = len(equal) == 1 and value not in excluded and all(_meets(value, each) for each in filters)
             return self._of_value(value) if meets else 0.0
         ranges = [each for each in filters if each.operator not in ("=", "!=")]
+        point = {each.value for each in ranges}
+        if {each.operator for each in ranges} == {">=", "<="} and len(point) == 1 and not point & excluded:
+            return self._of_value(point.pop())
         found = self._of_range(ranges) if ranges else self.usable / self.rows
         inside = [value for value in excluded if all(_meets(value, each) for each in ranges)]
         return max(0.0, found - sum(self._of_value(value) for value in inside))
@@ -91,8 +94,8 @@ class Knowledge:
         return rest / max(1, self.distinct - len(self.top)) / self.rows
 
     def _of_range(self, filters: Sequence[Comparison]) -> float:
+        held = sum(count for value, count in self.top.items() if all(_meets(value, each) for each in filters))
         if len(self.bounds) < 2:
-            held = sum(count for value, count in self.top.items() if all(_meets(value, each) for each in filters))
             return held / self.rows if self.top else RANGE
         least, most = 0.0, 1.0
         for each in filters:
@@ -101,7 +104,9 @@ class Knowledge:
                 most = min(most, below)
             else:
                 least = max(least, below)
-        return max(0.0, most - least) * self.usable / self.rows
+        # Frequent values are counted, so only the others can be more or less than the bounds say.
+        others = max(0, self.usable - sum(self.top.values()))
+        return min(max((most - least) * self.usable, held), held + others) / self.rows
 
     def _below(self, value: Any, inclusive: bool) -> float:
         """Return the fraction of values below ``value`` (and those that equal it)."""

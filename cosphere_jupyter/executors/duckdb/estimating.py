@@ -1,8 +1,8 @@
 """What a query would give, as far as it can be found out quickly. Child processes only.
 
-The number of rows is counted exactly when that ends in time, and otherwise left to the stored sample of the table.
-Bytes are those of matching rows of the sample, written as a result is written; a table without a stored sample gives
-some of its own rows.
+The number of rows is counted exactly when that ends in time, and otherwise left to the stored sample of the table. A
+small result is then written for a try, if there is still time, so that its bytes are known, too. Those of others are
+found with matching rows of the sample, written as a result is; a table without a stored sample gives rows of its own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from cosphere_jupyter.executors.duckdb.compiler import Relation
 from cosphere_jupyter.executors.duckdb.measuring import Written
 
 PROBE_ROWS = 20_000
-"""Rows that are written of a table without a stored sample."""
+"""Most rows of a result that is written for a try, and rows that are written of a table without a stored sample."""
 
 
 def measure(
@@ -35,7 +35,8 @@ def measure(
 ) -> dict[str, Any]:
     """Return ``rows``, the exact number of rows or None, and ``probe``.
 
-    ``probe`` is what was written: ``rows``, ``overhead`` (bytes of the footer) and ``columns`` (bytes by column).
+    ``probe`` is what was written: ``rows``, ``overhead`` (bytes of the footer), ``columns`` (bytes by column) and
+    ``constants`` (columns in which all values are equal).
     ``is_sample`` says that they are all rows of the stored sample which satisfy the filters (whatever the ratio),
     otherwise they are some rows of the result itself. ``probe`` is None when there was no time. ``table_rows`` may be
     the number of all rows of a table which has no sample and whose matching rows could not be counted.
@@ -52,6 +53,10 @@ def measure(
         return _found(None, _of_sample(connection, query, sample, folder) if sample else None, is_sample=True)
     if params["exact"]:
         rows = clock.count(compiler.compile_select(query, relation, physical, params["columns"]))
+        if rows is not None and rows <= PROBE_ROWS:
+            written = clock.write(compiler.compile_select(query, relation, physical, params["columns"]), folder)
+            if written is not None:
+                return _found(rows, written, is_sample=False)
     if sample is not None:
         return _found(rows, _of_sample(connection, query, sample, folder), is_sample=True)
     probe = table_rows = None
@@ -59,8 +64,7 @@ def measure(
         clock.more(params["seconds"])
         table_rows = clock.count(compiler.compile_scan(relation))
     if rows is not None:
-        ratio = query.ratio * min(1.0, PROBE_ROWS / max(rows, 1))
-        few = replace(query, ratio=ratio) if rows > PROBE_ROWS else query
+        few = replace(query, ratio=query.ratio * min(1.0, PROBE_ROWS / max(rows, 1)))
         probe = clock.write(compiler.compile_select(few, relation, physical, params["columns"]), folder)
     if probe is None:
         head = compiler.compile_select(replace(query, ratio=1.0), relation, physical, params["columns"])
@@ -72,7 +76,12 @@ def measure(
 def _found(rows: int | None, probe: Written | None, *, is_sample: bool) -> dict[str, Any]:
     written = None
     if probe is not None:
-        written = {"rows": probe.rows, "overhead": probe.overhead, "columns": dict(probe.columns)}
+        written = {
+            "rows": probe.rows,
+            "overhead": probe.overhead,
+            "columns": dict(probe.columns),
+            "constants": sorted(probe.constants),
+        }
     return {"rows": rows, "probe": written, "is_sample": is_sample}
 
 

@@ -17,12 +17,16 @@ OPTIONS = "FORMAT PARQUET, COMPRESSION ZSTD, COMPRESSION_LEVEL 1, RETURN_STATS"
 
 @dataclass(frozen=True)
 class Written:
-    """A file that was written: its name, its rows, all its bytes, and the compressed bytes of each column."""
+    """A file that was written: its name, its rows, all its bytes, and those of each column with its Bloom filters.
+
+    ``constants`` are the columns in which all values are the same, or NULL.
+    """
 
     name: str
     rows: int
     bytes: int
     columns: Mapping[str, int]
+    constants: frozenset[str]
 
     @property
     def overhead(self) -> int:
@@ -38,7 +42,13 @@ def write(connection: Any, compiled: Compiled, path: Path) -> Written:
     for place, facts in statistics.items():
         name = _first_part(place)
         columns[name] = columns.get(name, 0) + int(facts.get("column_size_bytes", 0))
-    return Written(path.name, int(count), int(size), columns)
+    filters = "SELECT path_in_schema, sum(bloom_filter_length) FROM parquet_metadata(?) GROUP BY ALL"
+    for place, length in connection.execute(filters, [sandbox.literal(str(path))]).fetchall():
+        # Nested columns are named by all their parts.
+        owners = [name for name in columns if place == name or place.startswith(f"{name}, ")]
+        columns[max(owners, key=len)] += int(length or 0)
+    constants = frozenset(_first_part(place) for place, facts in statistics.items() if _is_constant(facts))
+    return Written(path.name, int(count), int(size), columns, constants)
 
 
 def of_file(path: Path, names: Sequence[str]) -> Relation:
@@ -51,6 +61,13 @@ def of_file(path: Path, names: Sequence[str]) -> Relation:
         folder=str(path.parent),
         sampling="number" if clash else "file_row",
     )
+
+
+def _is_constant(facts: Mapping[str, str]) -> bool:
+    if facts["null_count"] == facts["num_values"]:
+        return "column_size_bytes" in facts
+    is_exact = facts.get("min_is_exact") == facts.get("max_is_exact") == "true" and facts.get("has_nan") != "true"
+    return is_exact and facts["null_count"] == "0" and facts["min"] == facts["max"]
 
 
 def _first_part(place: str) -> str:

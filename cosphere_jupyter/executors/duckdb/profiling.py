@@ -11,6 +11,7 @@ bits) stand in no distribution and are null in the sample; a row for which null 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,8 @@ LIMITS: dict[str, Any] = {
     "exact_distinct": 2_000_000,
     "seed": 7919,
 }
-"""Rows of the shown and of the stored sample, most rows of a Parquet source that are copied, up to how many rows
-distinct numbers are counted exactly, and the seed of the samples."""
+"""Rows of the shown and of the stored sample (up to twice as many rows are all stored), most rows of a Parquet source
+that are copied, up to how many rows distinct numbers are counted exactly, and the seed of the samples."""
 
 Report = Callable[[dict[str, Any]], None]
 COPY, STORED, PART = "copy.parquet", "sample.parquet", "part.parquet"
@@ -36,7 +37,7 @@ SMALL = (1, 16, 256, 2_048)
 GROWTH = 8
 BATCH = 32
 QUANTILES = 50
-TOP = 50
+TOP = 100
 SHOWN_CELLS, SHORTEST_CELL, LONGEST_CELL = 1_000_000, 32, 500
 """About how many characters a shown sample may have, and the bounds of what that leaves for one text."""
 
@@ -193,7 +194,10 @@ class Profiler:
 
     def _measure(self, copied: Written, total: int) -> list[Written]:
         """Write samples of growing size: how the bytes of each column grow with the number of rows."""
-        stored = self._write(self._subset(COPY, self._limits["stored"] / max(copied.rows, 1)), STORED)
+        most = self._limits["stored"]
+        self._write(self._subset(COPY, 1.0 if copied.rows <= 2 * most else most / copied.rows), STORED)
+        # Written again as it will be read: what is filtered out of a big file comes in small pieces, which costs bytes.
+        stored = replace(self._write(self._subset(STORED), PART), name=STORED)
         curve = []
         for rows in SMALL:
             if rows < stored.rows / 2:
