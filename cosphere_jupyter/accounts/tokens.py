@@ -33,19 +33,22 @@ class Claims:
 
 
 def read_or_create_key(path: Path) -> bytes:
-    """Return the secret in ``path`` (at least 32 bytes, mode 0600); made at random the first time."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        key = path.read_bytes()
-        if len(key) < KEY_BYTES:
-            raise ValueError(f"the key file {path.name} holds fewer than {KEY_BYTES} bytes") from None
-        return key
-    key = secrets.token_bytes(KEY_BYTES)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(key)
-        file.flush()
-        os.fsync(file.fileno())
+    """Return the secret in ``path`` (at least 32 bytes, mode 0600); made at random the first time.
+
+    Written aside and renamed by the one process that owns the directory: a kill leaves no key or a whole one.
+    """
+    if not path.exists():
+        aside = path.with_suffix(".tmp")
+        aside.unlink(missing_ok=True)
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(KEY_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        aside.rename(path)
+    key = path.read_bytes()
+    if len(key) < KEY_BYTES:
+        raise ValueError(f"the key file {path.name} holds fewer than {KEY_BYTES} bytes")
     return key
 
 

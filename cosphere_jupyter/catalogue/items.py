@@ -115,8 +115,9 @@ def read_items(connection: Connection, ids: Iterable[int]) -> dict[int, Catalogu
 
 def item_from_row(row: Row[Any]) -> CatalogueItem:
     """Build an item from a row of ``ITEMS``."""
-    item_id, name, executor_type, source, spec, sample, description, tags = row[:8]
-    mentioned = row[8:]
+    values: tuple[Any, ...] = tuple(row)
+    item_id, name, executor_type, source, spec, sample, description, tags = values[:8]
+    mentioned = values[8:]
     creator, updater, maintainer = (
         None if mentioned[start] is None else AccountName(*mentioned[start : start + 3]) for start in (0, 3, 6)
     )

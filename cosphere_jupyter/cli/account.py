@@ -90,7 +90,7 @@ class CreateAccountApp(_AccountCommand):
         if password:
             values["password"] = password
         account = administration.create(values)
-        print(f"Created account {account['id']}: {account['email']} ({account['type']})")
+        print(f"Created account {account['id']}: {account['email']} ({account['type']}) in {administration.data_dir}")
 
 
 class ListAccountsApp(_AccountCommand):

@@ -38,6 +38,11 @@ class Administration:
         self._settings = Settings(data_dir=data_dir, data_folders=())
         self._log = log
 
+    @property
+    def data_dir(self) -> Path:
+        """The workspace that is administered."""
+        return self._settings.data_dir
+
     def create(self, values: dict[str, Any]) -> dict[str, Any]:
         """Create an account and return it."""
         return self._run(
@@ -84,7 +89,7 @@ class Administration:
             return asyncio.run(self._directly(directly))
         except Unavailable as error:
             if error.event != ELSEWHERE:
-                raise AdministrationError(str(error)) from None
+                raise AdministrationError(f"{error} ({error.__cause__})" if error.__cause__ else str(error)) from None
         except CosphereError as error:
             raise AdministrationError(_words(error)) from None
         return over_http(_Server(self._settings.data_dir))

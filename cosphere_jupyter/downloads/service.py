@@ -205,7 +205,7 @@ class Downloads:
             key = records.enqueue(
                 connection,
                 TASK_NAME,
-                {"request_id": request_id},
+                {"request_id": request_id, "fingerprint": request.fingerprint},
                 caller.id,
                 is_idempotent=True,
                 max_attempts=MAX_ATTEMPTS,
@@ -247,8 +247,9 @@ def task_key_of(result_name: str) -> str:
     return result_name.rsplit("/", 1)[-1].rsplit("-", 1)[0]
 
 
-def result_name(fingerprint: str, task: Task) -> str:
+def result_name(task: Task) -> str:
     """Return where an attempt puts its result: attempts never share a folder."""
+    fingerprint = task.params["fingerprint"]
     return f"{fingerprint[:2]}/{fingerprint}/{task.key}-{task.state.attempt}"
 
 

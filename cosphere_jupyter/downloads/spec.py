@@ -22,6 +22,7 @@ from ..catalogue.spec import schema_error
 from ..executors.base import Comparison, Query
 
 OPERATORS = (">", ">=", "<", "<=", "=", "!=")
+MOST_COLUMNS, MOST_FILTERS = 10_000, 1_000
 # Part of every identity: raise it when the same spec would give other rows than before.
 COMPILER_VERSION = 1
 
@@ -61,7 +62,12 @@ class Mismatch(ValueError):
 def spec_errors(spec: Any) -> list[str]:
     """Return what is wrong with a spec by itself (field rules)."""
     message = schema_error(REQUEST_SCHEMA, spec)
-    return [] if message is None else [message]
+    if message is not None:
+        return [message]
+    for part, most in (("columns", MOST_COLUMNS), ("filters", MOST_FILTERS)):
+        if len(spec[part]) > most:
+            return [f"Ensure there are no more than {most} {part}."]
+    return []
 
 
 def select(item: CatalogueItem, spec: Mapping[str, Any]) -> Query | str:

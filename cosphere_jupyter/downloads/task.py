@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from ..accounts.service import read_account
 from ..database.engine import Database
-from ..errors import CosphereError, ExecutionError, Invalid, NotFound
+from ..errors import ExecutionError, Invalid, NotFound
 from ..executors.duckdb.executor import DuckDBExecutor
 from ..results.folder import FolderStore
 from ..tasks.engine import Call
@@ -55,7 +55,7 @@ class DownloadTask:
             raise ExecutionError(str(error)) from None
         if source.version != request.data_version:
             raise ExecutionError("the data of this table changed after it was asked for; ask again")
-        folder = self._store.begin(result_name(request.fingerprint, task))
+        folder = self._store.begin(result_name(task))
         columns = {column["name"]: column["type"] for column in request.item.spec}
         params = self._duckdb.unload_params(source, query, columns, folder, self._scratch_of(task))
         return Call(self._duckdb.unload_entry, params)
@@ -67,7 +67,7 @@ class DownloadTask:
         """Write the manifest and make the folder visible; what is stored is the manifest in short."""
         request = await self._request(task)
         await self._check_quota(task, result["bytes"])
-        name = result_name(request.fingerprint, task)
+        name = result_name(task)
         manifest = {
             "id": name.rsplit("/", 1)[-1],
             "catalogue_item": request.item.name,
@@ -103,12 +103,7 @@ class DownloadTask:
     async def discard(self, task: Task) -> None:
         """Remove the folders of an attempt that did not win."""
         await asyncio.to_thread(shutil.rmtree, self._scratch_of(task), True)
-        try:
-            request = await self._request(task)
-        except CosphereError:
-            # The request is gone or has another task by now: the sweep finds the folder.
-            return
-        await asyncio.to_thread(self._store.discard, result_name(request.fingerprint, task))
+        await asyncio.to_thread(self._store.discard, result_name(task))
 
     async def _request(self, task: Task) -> DownloadRequest:
         try:

@@ -7,7 +7,7 @@ import re
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from tornado.iostream import StreamClosedError
 from tornado.web import Finish
@@ -41,6 +41,11 @@ class ResultHandler(CosphereHandler):
             await self._send_archive(name)
         else:
             await self._send_file(await asyncio.to_thread(self.services.store.file, name, file_name))
+
+    def error_answer(self, error: BaseException | None, status: int) -> tuple[int, Any]:
+        """Say what is wrong with a link: it is all that its holder has."""
+        status, body = super().error_answer(error, status)
+        return status, {**body, "message": str(error)} if isinstance(error, AccessDenied) else body
 
     def _link(self) -> dict[str, str]:
         link = self.query(LINK_FIELDS)

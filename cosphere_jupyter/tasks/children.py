@@ -87,6 +87,8 @@ class Child:
                     return self._answer(message)
         except (BrokenPipeError, ConnectionResetError):
             pass
+        except ValueError:
+            raise ExecutionError("the work's answer is too long to be passed on") from None
         raise ChildCrashed(await self._how_it_ended())
 
     def _answer(self, message: dict[str, Any]) -> Any:
@@ -102,7 +104,9 @@ class Child:
     async def _how_it_ended(self) -> str:
         code = await self._process.wait()
         tail = b"".join(self._tail).decode(errors="replace").strip()
-        self._log.warning("Child process %s ended with %s. Its last words:\n%s", self.pid, code, tail or "(none)")
+        # A child that was killed on purpose is no news.
+        log = self._log.debug if self._killing else self._log.warning
+        log("Child process %s ended with %s. Its last words:\n%s", self.pid, code, tail or "(none)")
         if code < 0:
             hint = " (out of memory?)" if -code == signal.SIGKILL else ""
             return f"killed by signal {-code}{hint}"

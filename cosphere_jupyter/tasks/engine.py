@@ -7,6 +7,7 @@ The database is the record of truth; the engine holds nothing that a kill -9 cou
 from __future__ import annotations
 
 import asyncio
+import errno
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -70,6 +71,7 @@ class TaskEngine:
         self._watchers: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         self._loop_task: asyncio.Task[None] | None = None
         self._stopping = False
+        self._calls = asyncio.Semaphore(slots)
 
     def register(self, kind: TaskKind) -> None:
         """Make tasks of this kind runnable."""
@@ -137,15 +139,21 @@ class TaskEngine:
 
     async def call(self, call: Call, timeout: float) -> Any:
         """Run something quick in a child process and return its result; for questions that a client waits for."""
-        child = await self._children.acquire()
         try:
-            return await asyncio.wait_for(child.call(call.entry, call.params, lambda _: None), timeout)
+            return await asyncio.wait_for(self._call(call), timeout)
         except ChildCrashed as crash:
             raise ExecutionError(f"worker {crash}") from None
         except asyncio.TimeoutError:
             raise Unavailable(f"no answer within {timeout:g} s", event="EXECUTOR_TIMED_OUT") from None
-        finally:
-            self._children.release(child)
+
+    async def _call(self, call: Call) -> Any:
+        # Each child may use a task's share of the machine: no more of them at once than tasks.
+        async with self._calls:
+            child = await self._children.acquire()
+            try:
+                return await child.call(call.entry, call.params, lambda _: None)
+            finally:
+                self._children.release(child)
 
     # -- running ---------------------------------------------------------------------------------------------------
 
@@ -160,8 +168,9 @@ class TaskEngine:
                 await asyncio.wait_for(self._wake.wait(), SWEEP_SECONDS)
             except asyncio.TimeoutError:
                 continue
-            except CosphereError as error:
-                self._log.error("Cannot take tasks now: %s", error)
+            except Exception:
+                # Whatever it was: nobody else takes the tasks.
+                self._log.exception("Cannot take tasks now; trying again")
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _run(self, attempt: _Attempt) -> None:
@@ -172,7 +181,8 @@ class TaskEngine:
             if not (self._stopping and isinstance(event, Crashed)):
                 await self._end(task, event)
         except Exception:
-            self._log.exception("Task %s: its end could not be recorded", task.key)
+            self._log.exception("Task %s: its end could not be recorded as it was", task.key)
+            await self._end_somehow(task)
         finally:
             self._running.pop(task.key, None)
             self._progress.pop(task.key, None)
@@ -195,6 +205,10 @@ class TaskEngine:
             return Crashed(number, str(crash))
         except CosphereError as error:
             return Failed(number, str(error))
+        except OSError as error:
+            self._log.exception("Task %s (%s) failed", task.key, task.name)
+            is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            return Failed(number, "the disk is full" if is_full else f"the disk failed: {error.strerror}")
         except Exception as error:
             self._log.exception("Task %s (%s) failed unexpectedly", task.key, task.name)
             return Failed(number, f"the work failed unexpectedly ({type(error).__name__}); the server's log tells more")
@@ -234,7 +248,19 @@ class TaskEngine:
                     return
                 await asyncio.sleep(RETRY_SECONDS)
         if kind is not None and (ended is None or ended.state.status != "success"):
-            await kind.discard(task)
+            try:
+                await kind.discard(task)
+            except Exception:
+                self._log.exception("Task %s: what it left could not be removed", task.key)
+
+    async def _end_somehow(self, task: Task) -> None:
+        """End a task whose feature could not write its own rows: it must not stay *executing* for ever."""
+        text = "the work ended, but what it made could not be recorded; the server's log tells more"
+        failed = Failed(task.state.attempt, text)
+        try:
+            await self._database.write(lambda connection: records.apply_event(connection, task.key, failed))
+        except Exception:
+            self._log.exception("Task %s: not even its failure could be recorded", task.key)
 
     def _record(self, connection: Connection, key: str, event: Event) -> Task | None:
         task = records.apply_event(connection, key, event)

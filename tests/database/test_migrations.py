@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
+
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from cosphere_jupyter.database import engine
 from cosphere_jupyter.database.engine import Database
 from cosphere_jupyter.database.migrate import HEAD, alembic_config, current_revision, migrate
 from cosphere_jupyter.database.schema import all_tables
 from cosphere_jupyter.errors import Unavailable
+
+PUBLISHED = {
+    "0001_first_tables.py": "5321e548a3b2ed89",
+    "0002_sign_in_permissions_profiles.py": "8674c31f738a7714",
+}
 
 
 @pytest.fixture
@@ -66,3 +75,10 @@ def test_a_database_of_a_newer_version_is_refused_with_words(database):
     database.submit(lambda c: c.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'") and None).result()
     with pytest.raises(Unavailable, match="written by a newer version"):
         migrate(database)
+
+
+def test_a_migration_that_was_published_is_never_changed():
+    """Databases know only its number: what has to be different comes as a migration of its own."""
+    folder = Path(engine.__file__).parent / "migrations" / "versions"
+    found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in folder.glob("[0-9]*.py")}
+    assert found == PUBLISHED

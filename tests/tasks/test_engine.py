@@ -215,3 +215,46 @@ async def test_a_call_that_takes_too_long_is_ended(bench):
     with pytest.raises(Unavailable, match="no answer within"):
         await bench.engine.call(Call("works:sleep", {}), 0.3)
     assert await bench.engine.call(Call("works:echo", {}), 10) == {}
+
+
+async def test_no_more_calls_run_at_once_than_there_are_slots(bench):
+    import psutil
+
+    calls = [asyncio.ensure_future(bench.engine.call(Call("works:sleep", {"seconds": 0.2}), 30)) for _ in range(6)]
+    most = 0
+    while not all(call.done() for call in calls):
+        children = [each for each in psutil.Process().children() if each.status() != psutil.STATUS_ZOMBIE]
+        most = max(most, len(children))
+        await asyncio.sleep(0.02)
+    assert [call.result() for call in calls] == ["awake"] * 6
+    assert most <= 2
+
+
+# -- when something is wrong with the engine's surroundings ------------------------------------------------------------
+
+
+async def test_a_feature_that_cannot_write_its_rows_does_not_keep_the_task_from_ending(bench, monkeypatch):
+    def refuse(connection, task):
+        raise RuntimeError("a mistake in a feature")
+
+    monkeypatch.setattr(bench.work, "on_end", refuse)
+    task = await bench.ended(await bench.enqueue("echo"))
+    assert task.state.status == "error" and "could not be recorded" in task.state.error
+    monkeypatch.undo()
+    assert (await bench.ended(await bench.enqueue("echo"))).state.status == "success"
+
+
+async def test_an_unexpected_failure_to_take_a_task_does_not_stop_the_engine(bench, monkeypatch):
+    failures = []
+
+    def fail_once(connection):
+        failures.append(1)
+        raise RuntimeError("never seen before")
+
+    real = records.claim
+    monkeypatch.setattr(records, "claim", fail_once)
+    key = await bench.enqueue("echo")
+    while not failures:
+        await asyncio.sleep(0.01)
+    monkeypatch.setattr(records, "claim", real)
+    assert (await bench.ended(key)).state.status == "success"

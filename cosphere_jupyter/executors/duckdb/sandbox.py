@@ -112,6 +112,8 @@ def explain(error: Exception, source: Source, folders: Iterable[str] = (), memor
     text = str(error)
     if isinstance(error, duckdb.OutOfMemoryException):
         return ExecutionError(f"The query needs more memory than it may use ({memory_limit}).")
+    if "No space left" in text or '"errno":"28"' in text.replace(" ", ""):
+        return ExecutionError("The disk for results is full; nothing was kept. Ask again when there is room.")
     if "Could not set lock on file" in text or "Conflicting lock" in text:
         name = Path(source.files[0].name).name
         return ExecutionError(f"'{name}' is held by another process that writes to it; close it there and ask again.")
