@@ -12,21 +12,21 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import delete, insert, update
-from support import Answer, Api
+from support import Answer, Api, column
 
 from cosphere_jupyter.accounts.tables import accounts
 from cosphere_jupyter.catalogue.tables import catalogue_items
 from cosphere_jupyter.database.schema import now
 from cosphere_jupyter.downloads.tables import download_requests, download_waiters
+from cosphere_jupyter.permissions.tables import permissions
 
 # Commands of the document that nothing serves yet.
-NOT_SERVED = [
+# The account commands' seven examples need an issuer of tokens: tests/sign_in/test_sign_in_examples.py replays them.
+ELSEWHERE = [
     "ATTACH_ACCOUNT_TO_AUTH_REQUEST",
     "CREATE_AUTH_REQUEST",
     "CREATE_AUTH_TOKEN",
-    "ESTIMATE_SIZE_OF_DOWNLOAD_REQUEST",
     "RENDER_AUTH_REQUEST_AUTHENTICATE_UI",
-    "WITH_SAMPLE_AND_DISTRIBUTION_UPDATE_CATALOGUEITEM",
 ]
 
 # Null until a result is there, whatever the document's executors made of it at once.
@@ -79,7 +79,7 @@ class World:
         return caller
 
     async def _clear(self) -> None:
-        for table in (download_waiters, download_requests, catalogue_items):
+        for table in (download_waiters, download_requests, catalogue_items, permissions):
             await self._execute(delete(table))
         await self._execute(delete(accounts).where(accounts.c.id != self.owner.account["id"]))
 
@@ -99,8 +99,11 @@ class World:
         found = {item["id"]: item for item in entities(self.response, "catalogue_item")}
         if self.example["command"] == "CREATE_CATALOGUEITEM":
             found = {}
+        elif self.example["command"] == "ESTIMATE_SIZE_OF_DOWNLOAD_REQUEST":
+            item_id = self.example["body"]["catalogue_item_id"]
+            found = {item_id: {**EXAMPLES_ITEM, "id": item_id}}
         elif not found and "/catalogue/items/" in self.path and self.example["status"] != 404:
-            item_id = int(self.path.rsplit("/", 1)[1])
+            item_id = int(self.path.split("/")[3])
             found = {item_id: {**EXAMPLES_ITEM, "id": item_id}}
         for item in found.values():
             moment = now()
@@ -108,7 +111,14 @@ class World:
             for role in ("created_by", "updated_by", "maintained_by"):
                 row[f"{role}_id"] = item[role]["id"] if item[role] else None
             row |= {"name_folded": item["name"].casefold(), "created_at": moment, "updated_at": moment}
-            await self._execute(insert(catalogue_items).values(row))
+            if self.example["command"] == "WITH_SAMPLE_AND_DISTRIBUTION_UPDATE_CATALOGUEITEM":
+                row |= {"executor_type": "DUCKDB", "source": "numbers.parquet", "spec": [column("half")]}
+            await self._insert_item(row)
+
+    async def _insert_item(self, row: dict[str, Any]) -> None:
+        await self._execute(insert(catalogue_items).values(row))
+        given = {"resource_type": "catalogue_item", "resource_id": row["id"], "subject_type": "everyone"}
+        await self._execute(insert(permissions).values(**given, subject_id=0, level=1))
 
     async def _make_requests(self, caller: Api) -> None:
         command, title = self.example["command"], self.example["title"]
@@ -138,7 +148,7 @@ class World:
         moment = now()
         row = {key: EXAMPLES_ITEM[key] for key in ("name", "executor_type", "spec", "sample")}
         values = {**row, "id": 502, "name_folded": "x", "created_at": moment, "updated_at": moment}
-        await self._execute(insert(catalogue_items).values(values))
+        await self._insert_item(values)
         return await self._ask(caller, 502, {"columns": ["product"], "filters": []})
 
     async def _ask(self, caller: Api, item_id: int, spec: Any) -> int:
@@ -170,6 +180,9 @@ def differences(documented: Any, actual: Any, at: str, created: bool) -> Iterato
             yield from differences(one, other, f"{at}.{number}", created)
     elif name in OF_A_RESULT and actual is None:
         return
+    elif name == "estimated_size" and at == ".estimated_size" and isinstance(actual, int):
+        # The document's figure came from a mock.
+        return
     elif json.dumps(documented) != json.dumps(actual):
         # As text: 18.0 is not 18.
         yield f"{at} is {actual!r}, not {documented!r}"
@@ -181,10 +194,12 @@ async def send(caller: Api, example: dict[str, Any], path: str) -> Answer:
     return await caller(example["method"], path, raw=raw, headers=headers)
 
 
-async def test_every_example_of_a_command_that_is_served_is_answered_as_documented(owner: Api, services: Any) -> None:
+async def test_every_example_of_items_and_requests_is_answered_as_documented(
+    owner: Api, services: Any, numbers: Path
+) -> None:
     replayed = 0
     for example in EXAMPLES:
-        if example["command"] in NOT_SERVED:
+        if example["command"] in ELSEWHERE:
             continue
         world = World(services, owner, example)
         caller = await world.make()
@@ -198,14 +213,5 @@ async def test_every_example_of_a_command_that_is_served_is_answered_as_document
         if answer.status >= 400:
             assert set(answer.json) == set(example["response"]), what
         replayed += 1
-    assert replayed == len(EXAMPLES) - sum(example["command"] in NOT_SERVED for example in EXAMPLES)
+    assert replayed == len(EXAMPLES) - sum(example["command"] in ELSEWHERE for example in EXAMPLES)
     assert len(EXAMPLES) == 31
-
-
-async def test_what_is_said_not_to_be_served_is_not_served(owner: Api) -> None:
-    commands = {example["command"] for example in EXAMPLES}
-    assert set(NOT_SERVED) <= commands
-    for example in EXAMPLES:
-        if example["command"] in NOT_SERVED:
-            answer = await send(owner, example, example["path"])
-            assert (answer.status, answer.event) == (404, "COULD_NOT_FIND_PATH"), example["command"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import asyncio
+import json
 from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
 

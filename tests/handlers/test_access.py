@@ -14,6 +14,7 @@ from support import Answer, Api
 from tornado.web import RequestHandler
 
 from cosphere_jupyter.handlers.routes import ROUTES, handlers
+from cosphere_jupyter.handlers.sign_in import SignInHandler
 
 LINK = f"/results/ab/{'ab' * 32}/KEY-1/manifest.json?expires=99999999999&signature=forged"
 
@@ -42,6 +43,8 @@ CALLS = [
     Row("DELETE", "/catalogue/items/424242",            "admin",   404),
     Row("GET",    "/catalogue/items/424242/permissions/", "admin", 404),
     Row("PUT",    "/catalogue/items/424242/permissions/", "admin", 400),
+    Row("PUT",    "/catalogue/items/424242/samples_and_distributions/", "admin", 404),
+    Row("POST",   "/downloader/requests/estimate/",     "account", 400),
     Row("GET",    "/downloader/requests/",              "account", 200),
     Row("POST",   "/downloader/requests/",              "account", 400),
     Row("GET",    "/downloader/requests/424242",        "account", 404),
@@ -52,6 +55,9 @@ CALLS = [
     Row("GET",    "/downloader/requests",               "open",    301),
 ]
 # fmt: on
+
+# The way in is for strangers, which tests/sign_in holds to: what follows is about whom the workspace knows.
+KNOWN_ROUTES = [route for route in ROUTES if not issubclass(route.handler, SignInHandler)]
 
 VERBS = ("get", "head", "post", "put", "patch", "delete", "options")
 
@@ -80,7 +86,7 @@ def test_every_verb_of_every_handler_tells_jupyter_that_access_is_decided_here()
 
 
 def test_the_table_of_calls_covers_every_route_and_method() -> None:
-    uncovered = {(route.pattern, method) for route in ROUTES for method in route.access}
+    uncovered = {(route.pattern, method) for route in KNOWN_ROUTES for method in route.access}
     for call in CALLS:
         matching = [route for route in ROUTES if re.fullmatch(route.pattern, path_of(call))]
         assert len(matching) == 1, call
@@ -98,7 +104,9 @@ def assert_shape(answer: Answer, what: Any, authorised: bool) -> None:
     assert answer.headers["Content-Type"] == "application/json", what
     body = answer.json
     if answer.status in (401, 403):
-        assert set(body) == {"@event", "@type"}, (what, body)
+        # What is wrong with a link is told: it is all that its holder has.
+        told = {"message"} if "/results/" in str(what) and answer.status == 403 else set()
+        assert set(body) == {"@event", "@type", *told}, (what, body)
     elif answer.status >= 400:
         assert ("@authorizer" in body) == authorised, (what, body)
     else:
@@ -215,9 +223,9 @@ async def test_the_caller_is_known_before_the_body_is_read(owner: Api, researche
             denied = await researcher(call.method, call.path, raw=garbage)
             assert (denied.status, denied.json) == (403, {"@event": "ACCESS_DENIED", "@type": "error"}), call
         answer = await admin(call.method, call.path, raw=garbage)
-        if call.path.endswith("/auth_tokens/"):
+        if call.path.endswith(("/auth_tokens/", "/samples_and_distributions/")):
             # A command without a body does not look at it.
-            assert answer.event == "COULD_NOT_FIND_ACCOUNT"
+            assert answer.event in ("COULD_NOT_FIND_ACCOUNT", "COULD_NOT_FIND_CATALOGUEITEM")
             continue
         assert (answer.status, answer.json) == (
             400,
@@ -240,7 +248,7 @@ async def test_the_query_is_read_after_the_caller_is_known(owner: Api, researche
 
 async def test_undeclared_methods_are_refused_before_anybody_is_asked_who_they_are(owner: Api) -> None:
     anybody = owner.of(None)
-    for route in ROUTES:
+    for route in KNOWN_ROUTES:
         path = next(call.path for call in CALLS if re.fullmatch(route.pattern, path_of(call)))
         allowed = {*route.access, "OPTIONS", *(["HEAD"] if "GET" in route.access else [])}
         for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "FOO"):
