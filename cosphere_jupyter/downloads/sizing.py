@@ -26,6 +26,8 @@ CONSTANT = 70
 LEAST_PROBE = 30
 # A file without rows, and what each column adds to it beside its name.
 EMPTY, EMPTY_COLUMN = 86, 12
+# How bytes grow with rows, mostly, where only some rows are known: as this power, up to so many times as many rows.
+GROWTH, FAR = 0.97, 1_000
 # Bytes of a value, compressed, where nothing is known.
 WIDTHS = {"INTEGER": 3.0, "FLOAT": 6.0, "STRING": 8.0, "BOOLEAN": 0.15, "DATETIME": 4.0}
 
@@ -93,10 +95,11 @@ class Model:
         return cls(rows, known, [rows or 1], sized, [0], 0)
 
     def with_probe(self, probe: Probe) -> Model:
-        """Return the model of a table of which only some rows of the result are known."""
-        curve = [max(1, probe.rows)]
-        columns = {name: [float(size)] for name, size in probe.columns.items()}
-        return replace(self, curve=curve, columns=columns, overhead=[probe.overhead // max(1, len(columns))])
+        """Return the model of a table of which only some rows of the result are known: a curve as others have it."""
+        curve = [max(1, probe.rows), max(1, probe.rows) * FAR]
+        columns = {name: [float(size), size * FAR**GROWTH] for name, size in probe.columns.items()}
+        overhead = probe.overhead // max(1, len(columns))
+        return replace(self, curve=curve, columns=columns, overhead=[overhead, math.ceil(overhead * FAR**0.5)])
 
     def fraction(self, query: Query) -> float:
         """Return the fraction of rows that satisfies the filters, from what is known of each column by itself."""

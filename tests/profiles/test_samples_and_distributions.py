@@ -11,6 +11,7 @@ from contextlib import suppress
 import httpx
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from real_server import RealServer
 from sqlalchemy import select
 from support import column
@@ -216,6 +217,7 @@ async def test_a_changed_columns_name_is_an_error_and_no_500(owner, numbers_item
     assert "no column" in answer.errors["__all__"][0]
 
 
+@pytest.mark.crash
 def test_a_profile_survives_a_server_that_is_killed(tmp_path):
     server = RealServer(tmp_path)
     rows = 3_000_000

@@ -237,21 +237,35 @@ class IntegerBins(Bins):
 class FloatBins(Bins):
     """`BINS` bins. No value lies below its bin's edge as it is written, or at the next one: dividing only guesses."""
 
-    number = (
-        "CASE WHEN n > 0 AND v < a + n * w THEN n - 1 "
-        f"WHEN n < {BINS - 1} AND v >= a + (n + 1) * w THEN n + 1 ELSE n END"
-    )
-
     @property
-    def guess(self) -> str:  # type: ignore[override]
-        """Divides, halving first where a difference could overflow."""
-        if self.width == 0:
-            return "0"
-        quotient = "(v - a) / w" if math.isfinite(self.greatest - self.least) else "(v / 2 - a / 2) / (w / 2)"
-        return f"CAST(greatest(0, least({BINS - 1}, floor({quotient}))) AS INTEGER)"
+    def scale(self) -> float:
+        """What a range is multiplied with, so that no difference overflows."""
+        return 1.0 if math.isfinite(self.greatest - self.least) else 0.5
 
     @property
     def width(self) -> float:
         """Zero where the range is too small for bins."""
-        whole = self.greatest - self.least
-        return float(whole / BINS if math.isfinite(whole) else self.greatest / BINS - self.least / BINS)
+        return float((self.greatest * self.scale - self.least * self.scale) / BINS / self.scale)
+
+    def edge(self, number: int) -> float:
+        """See `Bins`."""
+        return float((self.least * self.scale + number * (self.width * self.scale)) / self.scale)
+
+    def _edge(self, number: str) -> str:
+        scale = f"CAST({self.scale} AS DOUBLE)"
+        return f"((a * {scale} + {number} * (w * {scale})) / {scale})"
+
+    @property
+    def guess(self) -> str:  # type: ignore[override]
+        """Divides."""
+        if self.width == 0:
+            return "0"
+        scale = f"CAST({self.scale} AS DOUBLE)"
+        return f"CAST(greatest(0, least({BINS - 1}, floor((v * {scale} - a * {scale}) / (w * {scale})))) AS INTEGER)"
+
+    @property
+    def number(self) -> str:  # type: ignore[override]
+        """Looks at the edges themselves."""
+        last = BINS - 1
+        down = f"WHEN n > 0 AND v < {self._edge('n')} THEN n - 1"
+        return f"CASE {down} WHEN n < {last} AND v >= {self._edge('(n + 1)')} THEN n + 1 ELSE n END"
