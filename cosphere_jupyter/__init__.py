@@ -38,18 +38,22 @@ if TYPE_CHECKING:
         UnknownColumn,
         UnknownTable,
     )
+    from .client.estimates import Estimate
+    from .client.permissions import Permission
     from .client.query import Filter
     from .client.workspace import Workspace
 
 __all__ = [
     "ApiError",
     "CosphereError",
+    "Estimate",
     "Filter",
     "InvalidFilter",
     "InvalidRequest",
     "NotAllowed",
     "NotFound",
     "NotSignedIn",
+    "Permission",
     "RequestCancelled",
     "RequestFailed",
     "RequestTimeout",
@@ -64,7 +68,12 @@ __all__ = [
 ]
 
 # Where the public names live; what is not listed here is an error of the client.
-_HOMES = {"Workspace": ".client.workspace", "Filter": ".client.query"}
+_HOMES = {
+    "Workspace": ".client.workspace",
+    "Filter": ".client.query",
+    "Estimate": ".client.estimates",
+    "Permission": ".client.permissions",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -24,7 +24,7 @@ from traitlets import Bool, Unicode, default
 
 from .._version import __version__
 from ..client.errors import CosphereError
-from . import demo_data
+from . import demo_data, demo_view
 from .demo_server import DemoServer, ServerFailed
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ class DemoApp(JupyterApp):
         server = DemoServer(folder)
         with self._running(server), _workspace(server) as workspace:
             _fill_catalogue(workspace, tables)
+            _look_inside(workspace)
             rows = _main_job(workspace, server)
         print(f"\nThe server is stopped. To try it yourself in JupyterLab: jupyter cosphere demo --lab\nrows: {rows}")
 
@@ -124,9 +125,10 @@ class DemoApp(JupyterApp):
         with self._running(server):
             with _workspace(server) as workspace:
                 _fill_catalogue(workspace, tables)
+                _look_inside(workspace)
             page = server.sign_in_file
             opened = self.open_browser and webbrowser.open(page.as_uri())
-            _step(4, "JupyterLab", "opened in your web browser" if opened else "waits for your web browser")
+            _step(5, "JupyterLab", "opened in your web browser" if opened else "waits for your web browser")
             _say(f"{server.url}lab/tree/{NOTEBOOK}")
             _say(f"This page, which only you can read, signs you in: {page}")
             print("\nPress Ctrl-C here to stop it.", flush=True)
@@ -170,15 +172,30 @@ def _fill_catalogue(workspace: Workspace, tables: demo_data.DemoTables) -> None:
         _say(f"{name:<10}{rows:>10,} rows {len(table.columns):>4} columns{note}")
 
 
+def _look_inside(workspace: Workspace) -> None:
+    _step(4, "A look inside", "the server reads a table once, for a sample and the distribution of each column")
+    flights = workspace.catalogue["flights"]
+    started = time.monotonic()
+    if flights.sample:
+        _say("looked at by an earlier run")
+    else:
+        flights.update_samples()
+        _say(f"a sample of {len(flights.sample)} rows and {len(flights.columns)} distributions in {_since(started)}")
+    for line in demo_view.columns(flights):
+        _say(line)
+
+
 def _main_job(workspace: Workspace, server: DemoServer) -> int:
-    _step(4, "A request", f"POST {server.url}cosphere/downloader/requests/")
+    _step(5, "A request", f"POST {server.url}cosphere/downloader/requests/")
     flights = workspace.catalogue["flights"]
     query = flights.select(*COLUMNS).where(*FILTERS)
     _say(_as_json({"catalogue_item_id": flights.id, "spec": query.spec}))
     started = time.monotonic()
+    _say(f"its result will take {query.estimate()}; estimated in {_since(started)}")
+    started = time.monotonic()
     request = query.request()
 
-    _step(5, "Its execution", "a task; DuckDB writes the rows as Parquet, in a process of its own")
+    _step(6, "Its execution", "a task; DuckDB writes the rows as Parquet, in a process of its own")
     if request.status == "success":
         _say(f"request {request.id} was asked for before: its result is there already")
     else:
@@ -189,7 +206,7 @@ def _main_job(workspace: Workspace, server: DemoServer) -> int:
     result = server.workspace / "results" / answer["blob_name"]
     _say(f"{request.rows or 0:,} rows, {request.size or 0:,} bytes of Parquet in {result}")
 
-    _step(6, "A DataFrame", "read from the Parquet by the client")
+    _step(7, "A DataFrame", "read from the Parquet by the client")
     started = time.monotonic()
     frame = request.to_pandas()
     first = _since(started)

@@ -22,7 +22,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .display import size_text
+from .text import size_text
 
 if TYPE_CHECKING:
     import pyarrow as pa

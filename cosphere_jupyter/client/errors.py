@@ -55,6 +55,9 @@ class ApiError(CosphereError):
     messages by field.
     """
 
+    # Seconds after which the server wants to be asked again, if it says so.
+    retry_after: float | None = None
+
     def __init__(
         self, message: str, *, status: int | None = None, event: str | None = None, errors: Any = None
     ) -> None:

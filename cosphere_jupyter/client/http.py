@@ -3,6 +3,8 @@
 No cookies are kept: with one, Jupyter would take later calls for those of a browser and ask for its XSRF token.
 A second Jupyter server on the same data answers every call with 503 and the address of the first; calls then go to
 that one, if this user can read its token.
+
+Where nobody known is calling, ``sign_in`` may be asked for a token; it is kept in memory only.
 """
 
 from __future__ import annotations
@@ -10,8 +12,9 @@ from __future__ import annotations
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
@@ -19,7 +22,7 @@ from urllib.parse import urlsplit
 
 from .._version import __version__
 from .discovery import Server, is_loopback, origin, running_server, workspace_url
-from .errors import ApiError, CosphereError, ServerNotFound, ServerUnavailable, api_error
+from .errors import ApiError, CosphereError, NotSignedIn, ServerNotFound, ServerUnavailable, api_error
 
 if TYPE_CHECKING:
     import httpx
@@ -30,6 +33,14 @@ READ_SECONDS = 60.0
 BACK_OFF = (0.1, 0.4, 1.2)
 LONGEST_RETRY_AFTER = 5.0
 ELSEWHERE = "WORKSPACE_IS_SERVED_ELSEWHERE"
+# Nobody is known, or no longer; other tokens are wrong, and whoever gave one should hear of it.
+SIGN_IN_EVENTS = ("COULD_NOT_FIND_AUTH_TOKEN", "AUTH_TOKEN_EXPIRED")
+SIGNED_IN = "; signed in"
+_asks_nobody: ContextVar[bool] = ContextVar("asks_nobody", default=False)
+
+
+class ServerTakesLong(ServerUnavailable):
+    """No answer within the time that was given; the server may still be at it."""
 
 
 def authorization(token: str) -> str:
@@ -40,9 +51,14 @@ def authorization(token: str) -> str:
 class Http:
     """Calls to one workspace; may be used by several threads at once."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, sign_in: Callable[[Http, NotSignedIn], str] | None = None) -> None:
+        """``sign_in`` returns a token for whoever sits there, or raises ``NotSignedIn``."""
         self._given = server
         self._lock = threading.Lock()
+        self._sign_in = sign_in
+        self._signing_in = threading.Lock()
+        # How many times somebody has signed in: it may be somebody else each time.
+        self.sign_ins = 0
         self._use(server)
 
     def __repr__(self) -> str:
@@ -62,13 +78,24 @@ class Http:
         """Return the JSON of a POST; a repeatable one may arrive twice."""
         return self._call("POST", path, is_repeatable, json=body)
 
-    def put(self, path: str, body: Any) -> dict[str, Any]:
-        """Return the JSON of a PUT."""
-        return self._call("PUT", path, False, json=body)
+    def put(
+        self, path: str, body: Any, *, timeout: float = READ_SECONDS, wait: float = 0.0, is_repeatable: bool = False
+    ) -> dict[str, Any]:
+        """Return the JSON of a PUT. Raises ``ServerTakesLong`` when none came after ``timeout`` + ``wait`` seconds."""
+        return self._call("PUT", path, is_repeatable, json=body, timeout=timeout + wait)
 
     def delete(self, path: str) -> dict[str, Any]:
         """Return the JSON of a DELETE."""
         return self._call("DELETE", path, False)
+
+    @contextmanager
+    def without_signing_in(self) -> Iterator[None]:
+        """Ask nobody to sign in while this lasts: who is not known is refused."""
+        before = _asks_nobody.set(True)
+        try:
+            yield
+        finally:
+            _asks_nobody.reset(before)
 
     @contextmanager
     def open_link(self, link: str, headers: Mapping[str, str] | None = None) -> Iterator[httpx.Response]:
@@ -133,9 +160,37 @@ class Http:
         self._close = weakref.finalize(self, _close_both, self._client, self._links)
 
     def _call(self, method: str, path: str, is_repeatable: bool, **options: Any) -> dict[str, Any]:
+        # Twice: following to another server may change the token, too.
+        for _ in range(2):
+            token = self.server.token
+            try:
+                return self._call_where_it_is(method, path, is_repeatable, **options)
+            except NotSignedIn as refusal:
+                if self._sign_in is None or refusal.event not in SIGN_IN_EVENTS or _asks_nobody.get():
+                    raise
+                self._find_out_who(token, refusal)
+        return self._call_where_it_is(method, path, is_repeatable, **options)
+
+    def _find_out_who(self, token: str | None, refusal: NotSignedIn) -> None:
+        """Get another token than the one that was refused; of several threads one asks."""
+        with self._signing_in:
+            if self.server.token != token or self._sign_in is None:
+                return
+            with self.without_signing_in():
+                new = self._sign_in(self, refusal)
+            with self._lock:
+                is_given = self.server == self._given
+                signed_in = replace(self.server, token=new, way=f"{self.server.way.removesuffix(SIGNED_IN)}{SIGNED_IN}")
+                self._given = signed_in if is_given else replace(self._given, token=new)
+                self._use(signed_in)
+                self.sign_ins += 1
+
+    def _call_where_it_is(self, method: str, path: str, is_repeatable: bool, **options: Any) -> dict[str, Any]:
         used = self.server
         try:
             return self._try(method, path, is_repeatable, options)
+        except ServerTakesLong:
+            raise
         except ServerUnavailable as error:
             if error.event == ELSEWHERE:
                 if not self._follow(error):
@@ -167,7 +222,7 @@ class Http:
             if response.is_success and body is not None:
                 return body
             refusal = self._error(response, body)
-            retry_after = _seconds(response.headers.get("Retry-After"))
+            refusal.retry_after = retry_after = _seconds(response.headers.get("Retry-After"))
             if response.status_code != 503 or retry_after is None or not pauses or refusal.event == ELSEWHERE:
                 raise refusal
             pauses.pop(0)
@@ -222,6 +277,10 @@ class Http:
         return theirs._replace(scheme=ours.scheme, netloc=ours.netloc).geturl()
 
     def _unreachable(self, error: Exception) -> ServerUnavailable:
+        import httpx
+
+        if isinstance(error, httpx.ReadTimeout):
+            return ServerTakesLong(f"{self.server.url} has not answered in time")
         return ServerUnavailable(f"{self.server.url} cannot be reached: {str(error) or type(error).__name__}")
 
 

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from .cache import Cache
-from .catalogue import Column
-from .display import size_text
+from .columns import Column
 from .download import Download, Manifest, local_files
 from .errors import ResultTooLarge, ResultUnreadable
 from .http import Http
+from .text import size_text
 
 if TYPE_CHECKING:
     import pandas as pd

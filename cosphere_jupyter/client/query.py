@@ -24,10 +24,13 @@ from .errors import InvalidFilter
 
 if TYPE_CHECKING:
     import pandas as pd
+    import polars as pl
     import pyarrow as pa
 
-    from .catalogue import Column, Table
+    from .columns import Column
+    from .estimates import Estimate
     from .requests import Request
+    from .table import Table
 
 OPERATORS = (">", ">=", "<", "<=", "=", "!=")
 Value = str | int | float | bool
@@ -307,6 +310,22 @@ class Query(Html):
 
         return await asyncio.to_thread(self.request)
 
+    def estimate(self) -> Estimate:
+        """Ask the server how big the result will be; nothing is run for it.
+
+        >>> query.estimate()
+        about 320 MB (290–390 MB), 1.2 million rows
+        """
+        from .estimates import estimate
+
+        return estimate(self.table, self.spec)
+
+    async def estimate_async(self) -> Estimate:
+        """``estimate`` without blocking the event loop."""
+        import asyncio
+
+        return await asyncio.to_thread(self.estimate)
+
     def to_pandas(self, **options: Any) -> pd.DataFrame:
         """Ask, wait and return the rows as a DataFrame: ``request().to_pandas(…)``."""
         return self.request().to_pandas(**options)
@@ -314,6 +333,20 @@ class Query(Html):
     def to_arrow(self, **options: Any) -> pa.Table:
         """Ask, wait and return the rows as an Arrow table: ``request().to_arrow(…)``."""
         return self.request().to_arrow(**options)
+
+    def to_polars(self, **options: Any) -> pl.DataFrame:
+        """Ask, wait and return the rows as a polars DataFrame: ``request().to_polars(…)``."""
+        from .frames import need_polars
+
+        need_polars()
+        return self.request().to_polars(**options)
+
+    async def to_polars_async(self, **options: Any) -> pl.DataFrame:
+        """``to_polars`` for coroutines."""
+        from .frames import need_polars
+
+        need_polars()
+        return await (await self.request_async()).to_polars_async(**options)
 
     def __eq__(self, other: object) -> bool:
         return self._key() == other._key() if isinstance(other, Query) else NotImplemented

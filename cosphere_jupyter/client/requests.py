@@ -8,8 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from .catalogue import Table
-from .display import Html, fields, size_text, table, text_of
+from .display import Html, fields, table, text_of
 from .download import Manifest
 from .errors import (
     NotAllowed,
@@ -20,11 +19,16 @@ from .errors import (
     ResultUnreadable,
     ServerUnavailable,
 )
+from .estimates import Estimate, estimate
+from .frames import need_polars, to_polars
 from .loading import DtypeBackend, to_pandas
 from .progress import Waiting
+from .table import Table
+from .text import size_text
 
 if TYPE_CHECKING:
     import pandas as pd
+    import polars as pl
     import pyarrow as pa
 
     from .query import Query
@@ -42,9 +46,12 @@ LONGEST_PAUSE = 2.0
 def send(query: Query) -> Request:
     """Send a query to the server and return its request."""
     workspace = query.table.workspace
-    body = {"catalogue_item_id": query.table.id, "spec": query.spec}
-    # An equal request is the same request, so that sending it twice does no harm.
-    return Request(workspace, workspace.http.post(REQUESTS, body, is_repeatable=True), query.columns)
+    return Request(workspace, post(workspace, query.table.id, query.spec), query.columns)
+
+
+def post(workspace: Workspace, table_id: int, spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Send a request and return the answer; an equal one is the same, so that sending it twice does no harm."""
+    return workspace.http.post(REQUESTS, {"catalogue_item_id": table_id, "spec": spec}, is_repeatable=True)
 
 
 class Request(Html):
@@ -113,6 +120,18 @@ class Request(Html):
     def rows(self) -> int | None:
         """How many rows came out; None before the success. Asks the server once."""
         return self._result().rows if self.status == "success" else None
+
+    @property
+    def estimated_size(self) -> int | None:
+        """About how many bytes the server expected when it was asked; None if it could not tell."""
+        size = self._data.get("estimated_size")
+        return None if size is None else int(size)
+
+    def estimate(self) -> Estimate:
+        """Return what the server expected of this request, and ask it now if it had nothing to go by."""
+        if self.estimated_size is not None:
+            return Estimate(self.estimated_size, method="noted when it was asked")
+        return estimate(self.table, self.spec)
 
     @property
     def size(self) -> int | None:
@@ -198,6 +217,11 @@ class Request(Html):
         """
         return self._load(cache, progress, fits_on_disk=True)
 
+    def to_polars(self, cache: bool = True, progress: bool = True) -> pl.DataFrame:
+        """Wait for the rows and return them as a polars DataFrame; needs polars."""
+        need_polars()
+        return to_polars(self._load(cache, progress, fits_on_disk=True))
+
     def to_pandas(
         self, dtype_backend: DtypeBackend = "pyarrow", cache: bool = True, progress: bool = True
     ) -> pd.DataFrame:
@@ -222,6 +246,19 @@ class Request(Html):
 
     def _load(self, cache: bool, progress: bool, fits_on_disk: bool) -> pa.Table:
         self.wait(progress=progress)
+        try:
+            return self._load_once(cache, progress, fits_on_disk)
+        except ResultUnreadable:
+            # Results are kept for a while only. Another manifest names other files: begin anew.
+            self.refresh()
+            if self.status != "success" or self._data.get("manifest_uri"):
+                raise
+        self._manifest = None
+        self._data = post(self._workspace, self.table.id, self.spec)
+        self.wait(progress=progress)
+        return self._load_once(cache, progress, fits_on_disk)
+
+    def _load_once(self, cache: bool, progress: bool, fits_on_disk: bool) -> pa.Table:
         return self._workspace.loader.arrow(
             self._result(),
             self._renewed,
@@ -276,6 +313,20 @@ class Request(Html):
 
         await self.wait_async(progress=options.get("progress", True))
         return await asyncio.to_thread(lambda: self.to_arrow(**options))
+
+    async def to_polars_async(self, **options: Any) -> pl.DataFrame:
+        """``to_polars`` for coroutines."""
+        import asyncio
+
+        need_polars()
+        await self.wait_async(progress=options.get("progress", True))
+        return await asyncio.to_thread(lambda: self.to_polars(**options))
+
+    async def estimate_async(self) -> Estimate:
+        """``estimate`` for coroutines."""
+        import asyncio
+
+        return await asyncio.to_thread(self.estimate)
 
     async def to_pandas_async(self, **options: Any) -> pd.DataFrame:
         """``to_pandas`` for coroutines."""
@@ -343,4 +394,4 @@ class Requests(Collection[Request], Html):
             for each in self._known
         ]
         title = f"Requests: {len(rows)} when last read"
-        return table(title, ("id", "status", "table", "columns", "size"), rows)
+        return table(title, ("id", "status", "table", "columns", "size"), rows, len(rows))

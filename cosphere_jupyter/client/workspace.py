@@ -7,12 +7,15 @@ from types import TracebackType
 
 from . import cache as caches
 from .cache import Cache
-from .catalogue import Account, Catalogue
+from .catalogue import Catalogue
+from .columns import Account
 from .discovery import discover
 from .display import Html, fields
+from .errors import ApiError, NotSignedIn
 from .http import Http, reachable
 from .loading import Loader
 from .requests import Requests
+from .signing import SignIn
 
 
 class Workspace(Html):
@@ -30,6 +33,10 @@ class Workspace(Html):
     >>> ws = Workspace(url="http://host:8888/", token="…")
 
     ``cache`` is where results are kept that were loaded before: a folder, False for nowhere.
+
+    Where the server does not know you, a link to sign in is shown, and everything goes on by itself once you have. The
+    token is kept in memory only. ``sign_in=False`` raises ``NotSignedIn`` instead, and so does a process that nobody
+    sits at; ``sign_in=True`` shows the link there, too.
     """
 
     def __init__(
@@ -38,13 +45,28 @@ class Workspace(Html):
         token: str | None = None,
         *,
         cache: Cache | str | os.PathLike[str] | bool | None = None,
+        sign_in: bool | None = None,
     ) -> None:
-        self.http = Http(discover(url, token, reachable))
+        self.http = Http(discover(url, token, reachable), SignIn(sign_in))
         self.cache = caches.choose(cache)
         self.catalogue = Catalogue(self)
         self.requests = Requests(self)
         self.loader = Loader(self.http, self.cache)
         self._me: Account | None = None
+        self._sign_ins_of_me = 0
+        if self.http.server.token is None:
+            self._introduce()
+
+    def _introduce(self) -> None:
+        """Find out whether anybody is known; sign in if not."""
+        try:
+            _ = self.me
+        except NotSignedIn:
+            self.close()
+            raise
+        except ApiError:
+            # Whoever uses it will hear of it.
+            pass
 
     @property
     def url(self) -> str:
@@ -53,11 +75,11 @@ class Workspace(Html):
 
     @property
     def me(self) -> Account:
-        """The account that this workspace acts for (asked once)."""
-        if self._me is None:
+        """The account that this workspace acts for (asked once, and again after signing in)."""
+        if self._me is None or self._sign_ins_of_me != self.http.sign_ins:
             account = Account.from_json(self.http.get("/accounts/me"))
             assert account is not None  # noqa: S101
-            self._me = account
+            self._me, self._sign_ins_of_me = account, self.http.sign_ins
         return self._me
 
     def close(self) -> None:

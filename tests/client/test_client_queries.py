@@ -225,4 +225,4 @@ def test_everything_in_html_is_escaped(ws: Workspace, server: WorkspaceServer):
 
 def test_many_rows_are_shown_in_part(ws: Workspace, server: WorkspaceServer):
     server.add_item("wide", [column(f"c{number}") for number in range(250)])
-    assert "150 more are not shown" in ws.catalogue["wide"]._repr_html_()
+    assert "and 150 more" in ws.catalogue["wide"]._repr_html_()

@@ -136,10 +136,29 @@ def test_my_requests_are_found_by_their_id(ws: Workspace, request_: Request):
         ws.requests[99]
 
 
-def test_a_result_that_is_gone_is_told(ws: Workspace, server: WorkspaceServer, request_: Request):
+def test_a_result_that_is_gone_is_asked_for_again(ws: Workspace, server: WorkspaceServer, request_: Request):
     server.requests[1]["task"]["status"] = "success"
+    server.will_answer("flights", ROWS)
+    assert request_.to_arrow().num_rows == 2
+    assert request_.id == 1
+    assert [method for method, path, _ in server.seen if path.endswith("/downloader/requests/")] == ["POST", "POST"]
+
+
+def test_a_result_that_is_gone_is_not_missed_while_it_is_kept_here(ws: Workspace, server: WorkspaceServer):
+    server.will_answer("flights", ROWS)
+    request = ws.catalogue["flights"].select("carrier", "dep_delay").request()
+    frame = request.to_pandas()
+    server.requests[1]["blob_name"] = None
+    asked = len(server.seen)
+    assert request.to_pandas().equals(frame)
+    assert len(server.seen) == asked
+
+
+def test_a_result_that_goes_again_and_again_is_told(server: WorkspaceServer, ws: Workspace):
+    server.outcomes["flights"] = lambda request: request["task"].update(status="success")
+    request = ws.catalogue["flights"].select("carrier").request()
     with pytest.raises(ResultUnreadable, match="no longer there; ask for it again"):
-        request_.to_arrow()
+        request.to_arrow()
 
 
 def test_coroutines_do_not_block_the_loop(ws: Workspace, server: WorkspaceServer, later: Callable[..., None]):

@@ -262,7 +262,7 @@ def test_a_researcher_may_ask_and_not_administer(real: RealServer, flights: Tabl
 
 def test_a_wrong_token_is_nobody(real: RealServer):
     for token in ("wrong", "a.b.c", None):
-        with Workspace(real.url, token) as ws, pytest.raises(NotSignedIn):
+        with pytest.raises(NotSignedIn), Workspace(real.url, token) as ws:
             _ = ws.me
 
 
