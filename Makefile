@@ -18,13 +18,14 @@ DEMO ?=
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
 
 # Each group is one run of pytest; together they cover every marker once.
-GROUPS := fast slow notebook crash
-MARK_fast := not slow and not notebook and not crash
-MARK_slow := slow and not notebook and not crash
-MARK_notebook := notebook and not crash
+GROUPS := fast slow notebook browser crash
+MARK_fast := not slow and not notebook and not browser and not crash
+MARK_slow := slow and not notebook and not browser and not crash
+MARK_notebook := notebook and not browser and not crash
+MARK_browser := browser and not crash
 MARK_crash := crash
 
-.PHONY: install demo demo-lab test test-fast lint types format bench clean
+.PHONY: install demo demo-lab chromium test test-fast lint types format bench clean
 .DEFAULT_GOAL := install
 
 install: $(STAMP)
@@ -105,7 +106,17 @@ echo; echo "=== Summary"; printf "$$summary"; \
 if [ $$failed = 0 ]; then echo "All of it passed."; else echo "Something FAILED or could not run: see above."; exit 1; fi
 endef
 
-test: $(STAMP)
+# The browser tests drive the system's Chromium; on Debian, as root, it is installed if it is missing.
+chromium:
+	@set -eu; \
+	if ! [ -x "$${COSPHERE_CHROMIUM:-/usr/bin/chromium}" ] && command -v apt-get >/dev/null 2>&1 && [ "$$(id -u)" = 0 ]; then \
+	  echo "Installing chromium with apt-get …"; \
+	  export DEBIAN_FRONTEND=noninteractive; \
+	  apt-get update -qq >/dev/null; \
+	  apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	fi
+
+test: $(STAMP) chromium
 	@$(RUN_GROUPS); $(foreach g,$(GROUPS),group $(g) "$(MARK_$(g))";) $(SAY_SUMMARY)
 
 test-fast: $(STAMP)

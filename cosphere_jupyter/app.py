@@ -16,9 +16,10 @@ from jupyter_core.application import NoStart
 from jupyter_core.paths import jupyter_data_dir
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
-from traitlets import Float, Int, List, TraitError, Unicode, default, validate
+from traitlets import Bool, Dict, Float, Int, List, TraitError, Unicode, default, validate
 
 from ._version import __version__
+from .accounts.providers import read_providers
 from .services import Services, Settings
 from .sizes import parse_size
 
@@ -62,6 +63,18 @@ class CosphereApp(ExtensionApp):
     results_max_size = Unicode(
         "", config=True, help="How much all results together may take, e.g. '50GB'. Default: no limit."
     )
+    password_sign_in = Bool(True, config=True, help="Whether people may sign in with the password of their account.")
+    oidc_providers = List(
+        Dict(),
+        config=True,
+        help="OpenID Connect issuers that people may sign in with, each as {'name': 'lab', 'issuer': 'https://…', "
+        "'client_id': '…'} and, as needed, client_secret, label (the button's text), scope, redirect_uri, "
+        "hosted_domains, email_domains (who may come), algorithms, requires_nonce. Register "
+        "<server>/cosphere/accounts/oidc/<name>/callback/ with the issuer.",
+    )
+    google_client_id = Unicode(
+        "", config=True, help="The client id of 'Sign in with Google'; short for a provider named google."
+    )
     child_idle_seconds = Float(60.0, config=True, help="How long an idle child process is kept warm, in seconds.")
 
     subcommands = {
@@ -81,6 +94,14 @@ class CosphereApp(ExtensionApp):
     def _positive(self, proposal: Any) -> Any:
         if proposal["value"] < 1:
             raise TraitError(f"{proposal['trait'].name} must be at least 1")
+        return proposal["value"]
+
+    @validate("oidc_providers")
+    def _are_providers(self, proposal: Any) -> Any:
+        try:
+            read_providers(proposal["value"])
+        except ValueError as error:
+            raise TraitError(f"oidc_providers: {error}") from None
         return proposal["value"]
 
     @validate("results_max_size")
@@ -128,6 +149,8 @@ class CosphereApp(ExtensionApp):
             link_lifetime=self.link_lifetime,
             results_ttl=self.results_ttl,
             results_max_size=parse_size(self.results_max_size) if self.results_max_size else 0,
+            password_sign_in=self.password_sign_in,
+            providers=read_providers(self.oidc_providers, self.google_client_id),
             child_idle_seconds=self.child_idle_seconds,
             card=self._card,
         )

@@ -9,6 +9,8 @@
     │   ├── QueryInvalid        a query parameter breaks its rule
     │   └── ModelInvalid        the fields are fine, but not together, or not with what is stored
     ├── Unauthenticated         nobody known is calling
+    ├── IdentityRefused         what an outside issuer is said to vouch for does not hold
+    ├── TooManyAttempts         slower: a limit on guessing or on asking is reached
     ├── AccessDenied            the caller is known and may not do this
     ├── NotFound                no such thing, or not the caller's to see
     ├── Conflict                the state of the thing forbids it
@@ -62,6 +64,18 @@ class Unauthenticated(CosphereError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class IdentityRefused(CosphereError):
+    """What an outside issuer is said to vouch for does not hold; the text says why, without the token."""
+
+
+class TooManyAttempts(CosphereError):
+    """Too many attempts, or requests, in a short time. ``retry_after`` in seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(f"too many attempts; try again in {retry_after} s")
+        self.retry_after = retry_after
 
 
 class AccessDenied(CosphereError):

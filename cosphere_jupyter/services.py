@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from logging import Logger
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import ExecutionError, ModelInvalid, Unavailable
 
 if TYPE_CHECKING:
+    from .accounts.providers import Provider
     from .accounts.service import Account
 
 SWEEP_RESULTS_SECONDS = 300.0
@@ -37,6 +39,11 @@ class Settings:
     results_ttl: int = 30 * 86400
     results_max_size: int = 0
     child_idle_seconds: float = 60.0
+    # With what people may sign in on the page, besides what Jupyter itself knows them by.
+    password_sign_in: bool = True
+    providers: tuple[Provider, ...] = ()
+    # The present instant, for everything of sign-in that expires.
+    clock: Callable[[], datetime] = field(default=lambda: datetime.now(timezone.utc))
     # What others learn of the process that owns the data directory.
     card: Callable[[], dict[str, Any]] = field(default=lambda: {"pid": os.getpid()})
 
@@ -83,6 +90,7 @@ class Services:
                 self._sweeper.cancel()
             await self.tasks.stop()
             self.accounts.close()
+            self.openid.close()
             await asyncio.to_thread(self._close_database)
 
     def _close_database(self) -> None:
@@ -101,7 +109,6 @@ class Services:
                 await self._start()
         except BaseException:
             self._ownership.release()
-            raise
 
     async def _start(self) -> None:
         await asyncio.to_thread(self._clear_scratch)
@@ -164,9 +171,13 @@ class Services:
 
     def _build(self) -> None:
         from .accounts.identity import IdentityChain
+        from .accounts.limits import FailureLimits
+        from .accounts.openid import OpenIdSignIn
         from .accounts.passwords import Passwords
         from .accounts.service import Accounts
+        from .accounts.sign_in import SignIn
         from .accounts.tokens import TokenSigner, read_or_create_key
+        from .accounts.verification import PasswordVerifier
         from .catalogue.profiles import Profiles, ProfileTask
         from .catalogue.service import Catalogue
         from .downloads.estimate import Estimates
@@ -181,8 +192,20 @@ class Services:
 
         settings, keys = self.settings, self.settings.data_dir / "keys"
         signer = TokenSigner(read_or_create_key(keys / "jwt.key"), settings.token_lifetime)
-        self.accounts = Accounts(self.database, signer, Passwords(), self._announce)
+        passwords = Passwords()
+        self.accounts = Accounts(self.database, signer, passwords, self._announce)
         self.identity = IdentityChain(self.accounts)
+        self.sign_in = SignIn(self.database, self.accounts, settings.clock)
+        self.openid = OpenIdSignIn(
+            self.database,
+            self.sign_in,
+            settings.providers,
+            read_or_create_key(keys / "sign_in.key"),
+            settings.clock,
+            self.log,
+        )
+        limits = FailureLimits(self.database, settings.clock)
+        self.password_verifier = PasswordVerifier(self.database, passwords, limits)
         self.links = LinkSigner(read_or_create_key(keys / "links.key"), settings.link_lifetime)
         self.store = FolderStore(settings.data_dir / "results")
         self.duckdb = DuckDBExecutor(

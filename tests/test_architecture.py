@@ -50,7 +50,7 @@ LIBRARIES = {
     "jupyter_server": ["handlers", "app", "service", "cli"],
     "jwt": ["accounts"],
     "argon2": ["accounts"],
-    "httpx": ["client", "cli"],
+    "httpx": ["client", "cli", "accounts"],
     "pandas": ["client", "cli"],
     "ipywidgets": ["client", "widgets"],
     "filelock": ["database", "client", "cli"],

@@ -11,12 +11,14 @@ import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from ..errors import FieldsInvalid
+from ..errors import FieldsInvalid, Unavailable
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
 SHORTEST, LONGEST = 8, 1024
+# Verifications that may wait for the thread: the last of them waits for about a second.
+LONGEST_QUEUE = 32
 
 
 def check_password(password: str) -> str:
@@ -36,15 +38,52 @@ def check_password(password: str) -> str:
 
 
 class Passwords:
-    """Hashes passwords off the event loop."""
+    """Hashes and verifies passwords off the event loop."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="cosphere-argon2")
+        self._dummy: str | None = None
+        self._waiting = 0
+        # How many hashes were computed to verify a password, right or wrong: for tests and metrics.
+        self.verifications = 0
 
     async def hash(self, password: str) -> str:
         """Return the argon2id hash of a checked password (about 30 ms in the thread)."""
         normal = check_password(password)
         return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: _hasher().hash(normal))
+
+    async def verify(self, stored: str | None, password: str) -> tuple[bool, str | None]:
+        """Return whether the password is the stored hash's, and a new hash if the old one's parameters are outdated.
+
+        Without a stored hash (no such account, or one without a password) a dummy is verified, which takes as long.
+        ``Unavailable`` at once when too many wait for the thread already.
+        """
+        if self._waiting >= LONGEST_QUEUE:
+            raise Unavailable("too many people are signing in at this moment", retry_after=2)
+        try:
+            normal = check_password(password)
+        except FieldsInvalid:
+            return False, None
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._verify, stored, normal)
+        finally:
+            self._waiting -= 1
+
+    def _verify(self, stored: str | None, password: str) -> tuple[bool, str | None]:
+        from argon2.exceptions import InvalidHashError, VerificationError
+
+        hasher = _hasher()
+        if self._dummy is None:
+            self._dummy = hasher.hash("nobody's password")
+        self.verifications += 1
+        try:
+            hasher.verify(stored or self._dummy, password)
+        except (VerificationError, InvalidHashError):
+            return False, None
+        if stored is None:
+            return False, None
+        return True, hasher.hash(password) if hasher.check_needs_rehash(stored) else None
 
     def close(self) -> None:
         """Let the thread go."""

@@ -9,14 +9,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ..database.engine import Database
 from ..database.schema import now
 from ..errors import Conflict, FieldsInvalid, NotFound, Unauthenticated
 from .passwords import Passwords
-from .tables import accounts, group_members, groups, identities
+from .tables import accounts, auth_requests, group_members, groups, identities
 from .tokens import Claims, TokenSigner
 
 TYPES = ("RESEARCHER", "ADMIN")
@@ -48,7 +48,8 @@ def is_email(text: str) -> bool:
     return len(text) <= 254 and _EMAIL.fullmatch(text) is not None
 
 
-def _account(row: Row[Any]) -> Account:
+def as_account(row: Row[Any]) -> Account:
+    """Return a row of the accounts table as what the other rooms know."""
     return Account(row.id, row.email, row.name, row.type, row.disk_quota, row.is_active, row.epoch)
 
 
@@ -94,7 +95,7 @@ class Accounts:
     async def bulk_read(self, limit: int | None = None, offset: int = 0) -> list[Account]:
         """Return the accounts by id."""
         query = select(accounts).order_by(accounts.c.id).limit(limit).offset(offset)
-        return await self._database.read(lambda connection: [_account(row) for row in connection.execute(query)])
+        return await self._database.read(lambda connection: [as_account(row) for row in connection.execute(query)])
 
     async def read(self, account_id: int) -> Account:
         """Return one account or raise ``NotFound``."""
@@ -107,7 +108,7 @@ class Accounts:
         )
         if row is None:
             raise NotFound("account")
-        return _account(row)
+        return as_account(row)
 
     async def update(self, account_id: int, changes: dict[str, Any]) -> Account:
         """Change name, type, password, disk_quota or is_active.
@@ -161,7 +162,7 @@ def read_account(connection: Connection, account_id: int) -> Account:
     row = connection.execute(query).one_or_none() if abs(account_id) < 2**63 else None
     if row is None:
         raise NotFound("account")
-    return _account(row)
+    return as_account(row)
 
 
 def accounts_by_id(connection: Connection, ids: set[int | None]) -> dict[int, Account]:
@@ -170,7 +171,7 @@ def accounts_by_id(connection: Connection, ids: set[int | None]) -> dict[int, Ac
     if not wanted:
         return {}
     rows = connection.execute(select(accounts).where(accounts.c.id.in_(wanted)))
-    return {row.id: _account(row) for row in rows}
+    return {row.id: as_account(row) for row in rows}
 
 
 def group_ids(connection: Connection, ids: set[int]) -> set[int]:
@@ -201,6 +202,9 @@ def _update_account(connection: Connection, account_id: int, values: dict[str, A
         if not connection.execute(others).scalar_one():
             raise Conflict("LAST_ADMIN_DETECTED")
     voids = kind != before.type or active != before.is_active or "password_hash" in values
+    if voids:
+        # Also a sign-in that has not fetched its token yet.
+        connection.execute(delete(auth_requests).where(auth_requests.c.account_id == account_id))
     changed = {**values, "epoch": before.epoch + voids, "updated_at": now()}
     connection.execute(update(accounts).where(accounts.c.id == account_id).values(changed))
     return read_account(connection, account_id)
@@ -214,7 +218,7 @@ def _find_owner(connection: Connection) -> Account | None:
         .where(identities.c.issuer == issuer, identities.c.subject == subject)
     )
     row = connection.execute(query).one_or_none()
-    return None if row is None else _account(row)
+    return None if row is None else as_account(row)
 
 
 def _create_owner(connection: Connection) -> Account:

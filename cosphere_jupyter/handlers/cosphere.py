@@ -15,11 +15,13 @@ from ..errors import (
     BodyUnreadable,
     Conflict,
     FieldsInvalid,
+    IdentityRefused,
     Invalid,
     ModelInvalid,
     NotFound,
     QueryInvalid,
     QuotaExceeded,
+    TooManyAttempts,
     Unauthenticated,
     Unavailable,
 )
@@ -74,6 +76,11 @@ def _describe(error: BaseException | None, status: int) -> tuple[int, str, dict[
         return 404, f"COULD_NOT_FIND_{error.kind.replace(' ', '').upper()}", {}
     if isinstance(error, Conflict):
         return 400, error.event, dict(error.details)
+    if isinstance(error, IdentityRefused):
+        # The API's word, whoever issued the token. Why it was refused is for the log: here it would help forgers.
+        return 409, "GOOGLE_OAUTH2_USER_INFO_ERROR_DETECTED", {}
+    if isinstance(error, TooManyAttempts):
+        return 429, "TOO_MANY_ATTEMPTS_DETECTED", {"retry_after": error.retry_after}
     if isinstance(error, QuotaExceeded):
         return 400, "DISK_QUOTA_EXCEEDED", {"message": str(error), **error.details}
     if isinstance(error, Unavailable):

@@ -15,12 +15,27 @@ from .downloader import DownloadRequestHandler, DownloadRequestsHandler, Estimat
 from .fallback import NotFoundHandler, SlashHandler
 from .permissions import ItemPermissionsHandler
 from .results import ResultHandler
+from .sign_in import AttachAccountHandler, AttachPasswordHandler, AuthRequestsHandler, AuthTokensHandler
+from .sign_in_page import AuthenticateUiHandler, OidcCallbackHandler, OidcStartHandler
 
 MOUNT = "cosphere"
 
 ACCOUNT, ADMIN, OPEN, SIGNED_LINK = Access.ACCOUNT, Access.ADMIN, Access.OPEN, Access.SIGNED_LINK
 
 ROUTES: tuple[Route, ...] = (
+    # CoSphere API: sign-in. Open to anybody: these are the way in.
+    Route(r"accounts/auth_requests/", AuthRequestsHandler, {"POST": OPEN}),
+    Route(r"accounts/auth_requests/attach_account/", AttachAccountHandler, {"POST": OPEN}),
+    Route(r"accounts/auth_requests/(?P<request_id>[\w-]+)/authenticate/ui/", AuthenticateUiHandler, {"GET": OPEN}),
+    Route(r"accounts/auth_tokens/", AuthTokensHandler, {"POST": OPEN}),
+    # Sign-in with a password or an outside issuer (ours).
+    Route(r"accounts/auth_requests/attach_password/", AttachPasswordHandler, {"POST": OPEN}),
+    Route(
+        r"accounts/auth_requests/(?P<request_id>[\w-]+)/oidc/(?P<provider>[a-z0-9_-]+)/",
+        OidcStartHandler,
+        {"GET": OPEN},
+    ),
+    Route(r"accounts/oidc/(?P<provider>[a-z0-9_-]+)/callback/", OidcCallbackHandler, {"GET": OPEN}),
     # Accounts (ours, in the CoSphere API's envelope).
     Route(r"accounts/me", MeHandler, {"GET": ACCOUNT}),
     Route(r"accounts/", AccountsHandler, {"GET": ADMIN, "POST": ADMIN}),
