@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Row, Text, bindparam, select, type_coerce
+from sqlalchemy import ColumnElement, Connection, Row, Select, Text, bindparam, select, type_coerce
 
 from ..accounts.service import Account, accounts
 from ..errors import NotFound
@@ -32,7 +32,8 @@ class AccountName:
     type: str
 
 
-@dataclass(frozen=True)
+# Not frozen: that would treble the price of making one, and a list makes many.
+@dataclass
 class CatalogueItem:
     """A table that can be asked for, with the accounts it names (None where they are gone)."""
 
@@ -87,6 +88,16 @@ ITEMS = (
 )
 _BY_ID = ITEMS.where(catalogue_items.c.id == bindparam("item_id"))
 _BY_ID_FOR = _BY_ID.where(held_by(bindparam("caller_id"), RESOURCE, catalogue_items.c.id, Level.READ))
+_ids = select(catalogue_items.c.id).order_by(catalogue_items.c.id).limit(bindparam("limit")).offset(bindparam("offset"))
+
+
+def page_of(ids: Select[tuple[int]]) -> Select[Any]:
+    """Return the query of the items with some ids, by id: what a page skips is not read."""
+    return ITEMS.where(catalogue_items.c.id.in_(ids)).order_by(catalogue_items.c.id)
+
+
+_PAGE = page_of(_ids)
+_PAGE_FOR = page_of(_ids.where(held_by(bindparam("caller_id"), RESOURCE, catalogue_items.c.id, Level.READ)))
 
 
 def may_see(caller: Account, item_id: ColumnElement[int]) -> ColumnElement[bool]:
@@ -104,33 +115,36 @@ def read_item(connection: Connection, item_id: int, caller: Account | None = Non
         row = connection.execute(_BY_ID_FOR, {"item_id": item_id, "caller_id": caller.id}).one_or_none()
     if row is None:
         raise NotFound("catalogue item")
-    return item_from_row(row)
+    return items_from_rows([row])[0]
 
 
 def read_items(connection: Connection, ids: Iterable[int]) -> dict[int, CatalogueItem]:
     """Return the items with these ids."""
     rows = connection.execute(ITEMS.where(catalogue_items.c.id.in_(list(ids))))
-    return {row.id: item_from_row(row) for row in rows}
+    return {item.id: item for item in items_from_rows(rows)}
 
 
-def item_from_row(row: Row[Any]) -> CatalogueItem:
-    """Build an item from a row of ``ITEMS``."""
-    values: tuple[Any, ...] = tuple(row)
-    item_id, name, executor_type, source, spec, sample, description, tags = values[:8]
-    mentioned = values[8:]
-    creator, updater, maintainer = (
-        None if mentioned[start] is None else AccountName(*mentioned[start : start + 3]) for start in (0, 3, 6)
-    )
+def read_page(connection: Connection, caller: Account, limit: int | None, offset: int) -> list[CatalogueItem]:
+    """Return all items that an account may see, or a page of them, by id."""
+    page = {"limit": -1 if limit is None else limit, "offset": offset}
+    if caller.is_admin:
+        return items_from_rows(connection.execute(_PAGE, page))
+    return items_from_rows(connection.execute(_PAGE_FOR, {**page, "caller_id": caller.id}))
+
+
+def items_from_rows(rows: Iterable[Row[Any]]) -> list[CatalogueItem]:
+    """Build items from rows of ``ITEMS``; the same people are mentioned again and again."""
+    people: dict[int | None, AccountName | None] = {None: None}
+    return [_item(tuple(row), people) for row in rows]
+
+
+def _item(values: tuple[Any, ...], people: dict[int | None, AccountName | None]) -> CatalogueItem:
+    for start in (8, 11, 14):
+        if values[start] not in people:
+            people[values[start]] = AccountName(*values[start : start + 3])
+    creator, updater, maintainer = people[values[8]], people[values[11]], people[values[14]]
+    tags = () if values[7] == "[]" else tuple(orjson.loads(values[7]))
+    item_id, name, executor_type, source, spec, sample, description = values[:7]
     return CatalogueItem(
-        item_id,
-        name,
-        executor_type,
-        source,
-        spec,
-        sample,
-        creator,
-        updater,
-        maintainer,
-        description,
-        () if tags == "[]" else tuple(orjson.loads(tags)),
+        item_id, name, executor_type, source, spec, sample, creator, updater, maintainer, description, tags
     )

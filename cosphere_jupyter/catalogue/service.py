@@ -22,7 +22,7 @@ from ..permissions.service import (
     replace_permissions,
 )
 from . import search
-from .items import ITEMS, RESOURCE, CatalogueItem, item_from_row, may_see, read_item
+from .items import RESOURCE, CatalogueItem, items_from_rows, may_see, page_of, read_item, read_page
 from .items import AccountName as AccountName
 from .items import read_items as read_items
 from .spec import BLANK, sample_errors
@@ -75,9 +75,12 @@ class Catalogue:
         offset: int = 0,
     ) -> list[CatalogueItem]:
         """Return the items that match and that the caller may see, by id."""
-        conditions = [may_see(caller, catalogue_items.c.id), *_conditions(query, has_samples, name, tag)]
-        found = ITEMS.where(*conditions).order_by(catalogue_items.c.id).limit(limit).offset(offset)
-        return await self._database.read(lambda connection: [item_from_row(row) for row in connection.execute(found)])
+        conditions = _conditions(query, has_samples, name, tag)
+        if not conditions:
+            return await self._database.read(lambda connection: read_page(connection, caller, limit, offset))
+        ids = select(catalogue_items.c.id).where(may_see(caller, catalogue_items.c.id), *conditions)
+        found = page_of(ids.order_by(catalogue_items.c.id).limit(limit).offset(offset))
+        return await self._database.read(lambda connection: items_from_rows(connection.execute(found)))
 
     async def update(self, item_id: int, values: Mapping[str, Any], caller: Account) -> CatalogueItem:
         """Replace spec, maintained_by_id and executor_type (and source); name and sample stay what they are."""
