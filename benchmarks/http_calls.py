@@ -38,7 +38,11 @@ async def load(url: str, headers: dict[str, str], seconds: float) -> dict[str, A
     """Ask over kept connections for some seconds; a raw client, so that it is not what is measured."""
     address = urlsplit(url)
     path = address.path + (f"?{address.query}" if address.query else "")
-    lines = [f"GET {path} HTTP/1.1", f"Host: {address.netloc}", *(f"{name}: {value}" for name, value in headers.items())]
+    lines = [
+        f"GET {path} HTTP/1.1",
+        f"Host: {address.netloc}",
+        *(f"{name}: {value}" for name, value in headers.items()),
+    ]
     request = ("\r\n".join(lines) + "\r\n\r\n").encode()
     times: list[float] = []
     end = time.perf_counter() + seconds
@@ -86,7 +90,9 @@ def main() -> None:
         )
     print()
     verdict("read an item (JWT), of a hello", best["read a catalogue item (JWT)"]["rate"] / base, 0.4, at_least=True)
-    verdict("list 50 items (JWT), of a hello", best["list 50 catalogue items (JWT)"]["rate"] / base, 0.35, at_least=True)
+    verdict(
+        "list 50 items (JWT), of a hello", best["list 50 catalogue items (JWT)"]["rate"] / base, 0.35, at_least=True
+    )
 
 
 def prepare(server: Any, port: int) -> dict[str, tuple[str, dict[str, str]]]:

@@ -6,6 +6,7 @@ starts a Jupyter server of its own, or runs a subcommand.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 from datetime import datetime, timezone
@@ -23,6 +24,7 @@ from .accounts.providers import read_providers
 from .services import Services, Settings
 from .sizes import parse_size
 
+TRY_AGAIN_SECONDS = 5.0
 # Names of query parameters and JSON keys that must not stand in a log line.
 SECRET_PARAMETERS = ["signature", "secret", "password", "api_key", "oauth_token", "refresh_token", "assertion", "Token"]
 
@@ -81,6 +83,8 @@ class CosphereApp(ExtensionApp):
         "account": ("cosphere_jupyter.cli.account.AccountApp", "Create, list and disable accounts, and make tokens."),
         "demo": ("cosphere_jupyter.cli.demo.DemoApp", "Show the main job on real data."),
     }
+
+    _opening: asyncio.Task[None] | None = None
 
     @default("data_dir")
     def _default_data_dir(self) -> str:
@@ -172,9 +176,22 @@ class CosphereApp(ExtensionApp):
             await self.services.ready()
         except CosphereError as error:
             self.log.warning("CoSphere: %s", error)
+            self._opening = asyncio.ensure_future(self._open_later())
+
+    async def _open_later(self) -> None:
+        """Take the workspace over when its present owner is gone: interrupted tasks must not wait for a request."""
+        from .errors import CosphereError
+
+        while True:
+            await asyncio.sleep(TRY_AGAIN_SECONDS)
+            with contextlib.suppress(CosphereError):
+                await self.services.ready()
+                return
 
     async def stop_extension(self) -> None:
         """Close the workspace."""
+        if self._opening is not None:
+            self._opening.cancel()
         await self.services.stop()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from .accounts.service import Account
 
 SWEEP_RESULTS_SECONDS = 300.0
+# After a failed opening: everybody who asks gets the same answer for so long.
+TRY_AGAIN_SECONDS = 5.0
 DESCRIBE_SECONDS = 60.0
 
 
@@ -61,6 +64,8 @@ class Services:
         self._lock = asyncio.Lock()
         self._is_ready = False
         self._is_stopped = False
+        self._refusal: Unavailable | None = None
+        self._refused_until = 0.0
         self._sweeper: asyncio.Task[None] | None = None
 
     @staticmethod
@@ -100,14 +105,41 @@ class Services:
     # -- opening ---------------------------------------------------------------------------------------------------
 
     async def _open(self) -> None:
-        await asyncio.to_thread(self._take_directory)
+        if self._refusal is not None and time.monotonic() < self._refused_until:
+            raise self._refusal
         try:
-            await asyncio.to_thread(self._open_database)
-            self._build()
-            await self._announce(await self.accounts.owner())
-            if self._runs_tasks:
-                await self._start()
-        except BaseException:
+            await self._open_all()
+        except Unavailable:
+            await self._abandon()
+            raise
+        except Exception as error:
+            await self._abandon()
+            self.log.exception("The workspace in %s cannot be opened", self.settings.data_dir)
+            text = "this workspace cannot be opened; the server's log says why"
+            self._refusal = Unavailable(text, event="WORKSPACE_CANNOT_BE_OPENED")
+            self._refused_until = time.monotonic() + TRY_AGAIN_SECONDS
+            raise self._refusal from error
+
+    async def _open_all(self) -> None:
+        await asyncio.to_thread(self._take_directory)
+        await asyncio.to_thread(self._open_database)
+        self._build()
+        await self._announce(await self.accounts.owner())
+        if self._runs_tasks:
+            await self._start()
+
+    async def _abandon(self) -> None:
+        """Let go of whatever a failed opening has got hold of."""
+        if hasattr(self, "tasks"):
+            await self.tasks.stop()
+            del self.tasks
+        if hasattr(self, "accounts"):
+            self.accounts.close()
+            del self.accounts
+        if hasattr(self, "database"):
+            await asyncio.to_thread(self.database.close)
+            del self.database
+        if hasattr(self, "_ownership"):
             self._ownership.release()
 
     async def _start(self) -> None:
@@ -163,11 +195,7 @@ class Services:
                 kind,
             )
         self.database = Database(self.settings.data_dir / "cosphere.sqlite", shared_memory=not is_network(kind))
-        try:
-            migrate(self.database)
-        except BaseException:
-            self.database.close()
-            raise
+        migrate(self.database)
 
     def _build(self) -> None:
         from .accounts.identity import IdentityChain

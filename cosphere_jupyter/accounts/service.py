@@ -15,12 +15,14 @@ from sqlalchemy.exc import IntegrityError
 from ..database.engine import Database
 from ..database.schema import now
 from ..errors import Conflict, FieldsInvalid, NotFound, Unauthenticated
+from .known import KnownCallers
 from .passwords import Passwords
 from .tables import accounts, auth_requests, group_members, groups, identities
 from .tokens import Claims, TokenSigner
 
 TYPES = ("RESEARCHER", "ADMIN")
 OWNER = ("jupyter", "owner")
+_THE_OWNER = "\0owner"
 EMAIL_TAKEN = "account with this email already exists."
 _EMAIL = re.compile(r"[^\s@\"(),:;<>\[\\\]\x00-\x1f]+@(localhost|[\w-]+(\.[\w-]+)+)")
 
@@ -68,6 +70,7 @@ class Accounts:
         self._signer = signer
         self._passwords = passwords
         self._on_change = on_change
+        self._known = KnownCallers()
 
     async def create(
         self,
@@ -120,6 +123,7 @@ class Accounts:
         if (password := values.pop("password", None)) is not None:
             values["password_hash"] = await self._passwords.hash(password)
         account = await self._database.write(lambda connection: _update_account(connection, account_id, values))
+        self._known.forget()
         await self._on_change(account)
         return account
 
@@ -135,6 +139,9 @@ class Accounts:
 
         As in the CoSphere API the account must still have the very id, e-mail address and type of the token.
         """
+        if remembered := self._known.find(token):
+            return remembered
+        generation = self._known.generation
         claims = self._signer.verify(token)
         try:
             account = await self.read(claims.account_id)
@@ -143,12 +150,18 @@ class Accounts:
         known = Claims(account.id, account.email, account.type, account.epoch)
         if claims != known or not account.is_active:
             raise Unauthenticated("AUTH_TOKEN_MISSING_ACCOUNT")
+        self._known.remember(token, account, generation)
         return account
 
     async def owner(self) -> Account:
         """Return the ADMIN account of a personal server's owner, made the first time it is asked for."""
+        if remembered := self._known.find(_THE_OWNER):
+            return remembered
+        generation = self._known.generation
         found = await self._database.read(_find_owner)
-        return await self._database.write(_create_owner) if found is None else found
+        owner = await self._database.write(_create_owner) if found is None else found
+        self._known.remember(_THE_OWNER, owner, generation)
+        return owner
 
     def close(self) -> None:
         """Let the password thread go."""
@@ -179,9 +192,9 @@ def group_ids(connection: Connection, ids: set[int]) -> set[int]:
     return set(connection.execute(select(groups.c.id).where(groups.c.id.in_(ids))).scalars()) if ids else set()
 
 
-def groups_of(account: Account) -> Select[tuple[int]]:
+def groups_of(account_id: ColumnElement[int]) -> Select[tuple[int]]:
     """Return the query of the ids of the groups that an account is a member of."""
-    return select(group_members.c.group_id).where(group_members.c.account_id == account.id)
+    return select(group_members.c.group_id).where(group_members.c.account_id == account_id)
 
 
 def insert_account(connection: Connection, **values: Any) -> Account:

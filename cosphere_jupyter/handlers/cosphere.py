@@ -10,6 +10,7 @@ from typing import Any
 from tornado.web import HTTPError
 
 from ..accounts.service import Account
+from ..catalogue.service import AccountName
 from ..errors import (
     AccessDenied,
     BodyUnreadable,
@@ -90,7 +91,7 @@ def _describe(error: BaseException | None, status: int) -> tuple[int, str, dict[
     return 500, "GENERIC_ERROR_OCCURRED", {"errors": ["an unexpected error; the server's log tells more"]}
 
 
-def account_entity(account: Account | None) -> dict[str, Any] | None:
+def account_entity(account: Account | AccountName | None) -> dict[str, Any] | None:
     """Return an account as other entities show it (null where it is gone)."""
     if account is None:
         return None
