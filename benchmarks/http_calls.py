@@ -85,9 +85,8 @@ def main() -> None:
     base = best["bare Tornado hello"]["rate"]
     print(f"\n  {'route':<40} {'calls/s':>8} {'of hello':>9} {'p50 ms':>7} {'p99 ms':>7}")
     for name, each in best.items():
-        print(
-            f"  {name:<40} {each['rate']:8.0f} {each['rate'] / base:9.2f} {each['p50'] * 1000:7.1f} {each['p99'] * 1000:7.1f}"
-        )
+        share, p50, p99 = each["rate"] / base, each["p50"] * 1000, each["p99"] * 1000
+        print(f"  {name:<40} {each['rate']:8.0f} {share:9.2f} {p50:7.1f} {p99:7.1f}")
     print()
     verdict("read an item (JWT), of a hello", best["read a catalogue item (JWT)"]["rate"] / base, 0.4, at_least=True)
     verdict(

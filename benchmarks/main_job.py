@@ -151,8 +151,9 @@ def small_by_hand(folder: str, first: int) -> dict[str, Any]:
         def work(first: int) -> Any:
             path = f"{out}/{first}.parquet"
             connection.execute(
-                f"COPY (SELECT {', '.join(COLUMNS)} FROM '{folder}/*.parquet' WHERE id >= {first} AND id < {first + 1000}) "
-                f"TO '{path}' (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)"
+                f"COPY (SELECT {', '.join(COLUMNS)} FROM '{folder}/*.parquet' "
+                f"WHERE id >= {first} AND id < {first + 1000}) TO '{path}' "
+                "(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)"
             )
             return pq.read_table(path).to_pandas(types_mapper=pd.ArrowDtype)
 
@@ -239,14 +240,15 @@ def main() -> None:
         print()
         verdict("big: speed of the path by hand", hand / mine["seconds"], 0.9, at_least=True)
         verdict("big: second load", mine["second"] * 1000, 50, at_least=False, unit="ms")
-        print(f"  of it loading {mine['load']:.2f} s; an equal request again {mine['again'] * 1000:.1f} ms, to a DataFrame "
-              f"{mine['equal'] * 1000:.1f} ms")  # fmt: skip
+        again, equal = mine["again"] * 1000, mine["equal"] * 1000
+        print(
+            f"  of it loading {mine['load']:.2f} s; an equal request {again:.1f} ms, to a DataFrame {equal:.1f} ms"
+        )
 
         small = in_process("main_job:small_ours", **common, first=1_000_000)
         peer = in_process("main_job:small_by_hand", folder=str(folder), first=1_000_000)
-        print(
-            f"\n1,000 rows: ours {small['median'] * 1000:.1f} ms, by hand {peer['median'] * 1000:.1f} ms (medians of 15)"
-        )
+        here, there = small["median"] * 1000, peer["median"] * 1000
+        print(f"\n1,000 rows: ours {here:.1f} ms, by hand {there:.1f} ms (medians of 15)")
         verdict("small: overhead", (small["median"] - peer["median"]) * 1000, 40, at_least=False, unit="ms")
         verdict("small: an equal request to a DataFrame", small["equal"] * 1000, 15, at_least=False, unit="ms")
 
