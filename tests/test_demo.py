@@ -143,6 +143,10 @@ def test_the_demo_shows_the_rows_that_pandas_finds(
     told = first_run.stdout
     assert told.splitlines()[-1] == f"rows: {len(late_flights)}"
     assert "flights      336,776 rows   19 columns  (new)" in told
+    assert re.search(r"a sample of 100 rows and 19 distributions in [\d.]+ s", told)
+    assert re.search(r"^ +dep_delay +INTEGER +2\.5 %  [▁▂▃▄▅▆▇█ ]{20}  -43 … ≤ 1314$", told, re.MULTILINE)
+    assert re.search(r"^ +carrier +STRING enum +0 %  [▁▂▃▄▅▆▇█ ]{20}  UA, B6, EV, DL and 12 more$", told, re.MULTILINE)
+    assert re.search(r"its result will take about [\d.]+ kB.*, 7,[56]\d\d rows; estimated in", told)
     assert '"columns": ["carrier", "origin", "dest", "dep_delay", "air_time"]' in told
     head = late_flights.head().convert_dtypes().to_string(index=False, header=False)
     for line in head.splitlines():
@@ -164,6 +168,7 @@ def test_a_second_run_uses_what_is_there(folder: Path, late_flights: pd.DataFram
     assert done.stdout.splitlines()[-1] == f"rows: {len(late_flights)}"
     assert "converted by an earlier run" in done.stdout
     assert "(new)" not in done.stdout
+    assert "looked at by an earlier run" in done.stdout
     assert "was asked for before" in done.stdout
     assert parquet.stat().st_mtime_ns == written
 
@@ -235,6 +240,10 @@ def test_the_notebook_runs_from_top_to_bottom(folder: Path, late_flights: pd.Dat
     outputs = {cell.id: cell.outputs for cell in notebook.cells if cell.cell_type == "code"}
     assert f"rows: {len(late_flights)}" in text_of(outputs["frame"])
     assert text_of(outputs["select"]) == "True"
+    table = outputs["table"][0].data["text/html"]
+    assert table.count("<svg") == 19
+    assert "336,776 rows" in table and "Sample: 10 of 100 rows" in table
+    assert re.fullmatch(r"about [\d.]+ kB.*, 7,[56]\d\d rows", text_of(outputs["estimate"]))
     assert "the same rows: True" in text_of(outputs["again"])
     sample = re.search(r"(\d+) of (\d+) rows", text_of(outputs["sample"]))
     assert sample is not None and int(sample[2]) == len(late_flights)

@@ -149,7 +149,7 @@ def _sample(each: Table) -> str:
 
 def _value(value: Any, kind: str) -> str:
     if value is None:
-        return f'<td {_CELL}><em style="opacity:.6">null</em></td>'
+        return f'<td {_aligned(kind)}><em style="opacity:.6">null</em></td>'
     if isinstance(value, bool):
         value = charts.value_text(value)
     elif isinstance(value, float):

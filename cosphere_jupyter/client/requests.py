@@ -246,15 +246,17 @@ class Request(Html):
 
     def _load(self, cache: bool, progress: bool, fits_on_disk: bool) -> pa.Table:
         self.wait(progress=progress)
+        was_there = self._data.get("manifest_uri")
         try:
             return self._load_once(cache, progress, fits_on_disk)
         except ResultUnreadable:
-            # Results are kept for a while only. Another manifest names other files: begin anew.
             self.refresh()
-            if self.status != "success" or self._data.get("manifest_uri"):
+            if was_there and self._data.get("manifest_uri"):
                 raise
+        # Results are kept for a while only. Another one has other files: begin anew.
         self._manifest = None
-        self._data = post(self._workspace, self.table.id, self.spec)
+        if self.status == "success" and not self._data.get("manifest_uri"):
+            self._data = post(self._workspace, self.table.id, self.spec)
         self.wait(progress=progress)
         return self._load_once(cache, progress, fits_on_disk)
 
