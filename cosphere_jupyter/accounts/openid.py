@@ -1,7 +1,7 @@
 """Signing in through an outside issuer: the authorization code flow with PKCE, and attaching by id token.
 
-Nothing is kept between the steps: the ``state`` that goes to the issuer and back is signed and names the sign-in
-request; the PKCE secret and the nonce are computed from a key that never leaves this server. What comes back from the
+Nothing is kept between the steps: the ``state`` that goes to the issuer and back is signed and holds the sign-in
+request, masked; the PKCE secret and the nonce are computed from a key that never leaves this server. What comes back from the
 issuer is an id token bound to one sign-in request, which the page sends to ATTACH_ACCOUNT_TO_AUTH_REQUEST once the
 person has agreed: somebody who is lured to the issuer by a link still sees who asks before anything is granted.
 """
@@ -12,6 +12,7 @@ import base64
 import hashlib
 import hmac
 import secrets
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -84,7 +85,9 @@ class OpenIdSignIn:
         provider = self.provider(name)
         await self._sign_in.read(request_uuid)
         endpoint = await self.issuers.endpoint(provider, "authorization_endpoint")
-        content = f"{provider.name}.{request_uuid}.{int(self._clock().timestamp())}.{secrets.token_urlsafe(16)}"
+        salt = secrets.token_urlsafe(16)
+        masked = self._mask(uuid.UUID(request_uuid).bytes, salt).hex()
+        content = f"{provider.name}.{masked}.{int(self._clock().timestamp())}.{salt}"
         state = f"{content}.{self._mac('state', content)}"
         challenge = hashlib.sha256(self._mac("verifier", state).encode()).digest()
         query = {
@@ -106,10 +109,10 @@ class OpenIdSignIn:
         content, _, mac = state.rpartition(".")
         if not hmac.compare_digest(mac.encode(errors="replace"), self._mac("state", content).encode()):
             raise IdentityRefused("the state is not one of ours")
-        provider, request_uuid, issued, _ = content.split(".")
+        provider, masked, issued, salt = content.split(".")
         if provider != name or not 0 <= self._clock().timestamp() - int(issued) + 1 <= PENDING_SECONDS:
             raise IdentityRefused("the state is of another provider, or too old")
-        return request_uuid
+        return str(uuid.UUID(bytes=self._mask(bytes.fromhex(masked), salt)))
 
     async def finish(self, name: str, state: str, code: str, redirect_uri: str, issuer: str | None) -> Returned:
         """Return who has come back with an authorization code; ``issuer`` is the ``iss`` parameter (RFC 9207)."""
@@ -153,6 +156,11 @@ class OpenIdSignIn:
             if provider.client_id in audiences:
                 return provider
         raise IdentityRefused("the token is of an issuer, or for a client, that is not configured here")
+
+    def _mask(self, value: bytes, salt: str) -> bytes:
+        """Hide 16 bytes, or show them again: the issuer need not learn the UUID that fetches the token."""
+        pad = hmac.new(self._key, f"mask\n{salt}".encode(), hashlib.sha256).digest()
+        return bytes(left ^ right for left, right in zip(value, pad[:16], strict=True))
 
     def _mac(self, purpose: str, text: str) -> str:
         digest = hmac.new(self._key, f"{purpose}\n{text}".encode(errors="replace"), hashlib.sha256).digest()

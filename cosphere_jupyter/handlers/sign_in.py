@@ -7,6 +7,7 @@ origin may not call them all the same.
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from typing import Any
 
@@ -20,6 +21,8 @@ from .fields import Email, Field, FieldError, Password, Text
 
 # What these commands are sent is small, and anybody may send it.
 LARGEST_BODY = 64 * 1024
+
+_UUID = re.compile(r"([0-9a-fA-F]{8})-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
 
 
 class Uuid(Field):
@@ -42,6 +45,10 @@ PASSWORD_FIELDS: dict[str, Field] = {"request_uuid": Uuid(), "email": Email(254)
 REDEEM_FIELDS: dict[str, Field] = {"request_uuid": Uuid(), "code_verifier": Text(128, required=False)}
 
 
+def _shortened(text: str) -> str:
+    return _UUID.sub(r"\1…", text)
+
+
 class SignInHandler(CosphereHandler):
     """Base of all that is open to strangers on their way in."""
 
@@ -53,6 +60,13 @@ class SignInHandler(CosphereHandler):
                 raise AccessDenied("a page of another origin may not do this")
             if len(self.request.body) > LARGEST_BODY:
                 raise HTTPError(413)
+
+    def _log(self) -> None:
+        """Log the request without the whole UUID: whoever knows it can fetch the token."""
+        self.request.uri = _shortened(self.request.uri or "")
+        if referer := self.request.headers.get("Referer"):
+            self.request.headers["Referer"] = _shortened(referer)
+        super()._log()
 
     @property
     def address(self) -> str:

@@ -254,6 +254,34 @@ async def test_pages_of_other_origins_may_not_call_the_open_commands(path: str, 
     assert (await steps.api.post(path, {}, headers=host)).status == 403
 
 
+class TestAllowedOrigin:
+    @pytest.fixture
+    def jp_server_config(self, jp_server_config: dict[str, Any]) -> dict[str, Any]:
+        jp_server_config["ServerApp"]["allow_origin"] = "https://lab.example"
+        return jp_server_config
+
+    async def test_pages_of_an_origin_that_jupyter_allows_may_call(self, steps: Any) -> None:
+        assert (await steps.api.post(CREATE, headers={"Origin": "https://lab.example"})).status == 201
+        for origin in ("https://evil.example", "https://lab.example.evil.example"):
+            assert (await steps.api.post(CREATE, headers={"Origin": origin})).status == 403
+
+
+async def test_no_log_line_holds_a_whole_uuid_or_a_password(steps: Any, page_of: Any, owner: Api, caplog: Any) -> None:
+    with caplog.at_level("DEBUG"):
+        request = await steps.create()
+        page = f"{owner.base}{CREATE}{request}/authenticate/ui/"
+        await page_of(request)
+        await steps.api.get(f"{CREATE}{request}/oidc/lab/", headers={"Sec-Fetch-Site": "same-origin"})
+        await steps.api.get(f"{CREATE}{request}/oidc/lab/")
+        body = {"request_uuid": request, "email": "rosa@lab.example", "password": "a canary in a mine"}
+        await steps.api.post(PASSWORD, body, headers={"Referer": page})
+        await steps.attach(request, steps.token(request), "other@lab.example")
+        await steps.redeem(request)
+    lines = [record.getMessage() for record in caplog.records]
+    assert len([line for line in lines if request[:8] in line]) >= 4
+    assert not [line for line in lines if request in line or "canary" in line]
+
+
 async def test_credentials_that_are_sent_along_change_nothing(steps: Any, owner: Api) -> None:
     """Neither a good nor a broken one: nobody is signed in by being signed in already."""
     request = await steps.create()

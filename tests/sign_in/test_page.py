@@ -174,6 +174,7 @@ async def test_the_issuer_is_asked_by_the_code_flow_with_pkce_and_nonce(
     assert query["redirect_uri"] == f"{mount}/accounts/oidc/lab/callback/"
     assert (query["response_type"], query["scope"]) == ("code", "openid email profile")
     assert (query["nonce"], query["code_challenge_method"]) == (steps.nonce(request), "S256")
+    assert request not in first.headers["Location"] and request.replace("-", "") not in first.headers["Location"]
     again = parse_qs(urlsplit(second.headers["Location"]).query)
     assert query["state"] != again["state"][0] and query["code_challenge"] != again["code_challenge"][0]
 

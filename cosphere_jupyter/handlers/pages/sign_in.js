@@ -46,6 +46,7 @@
       const response = await fetch(`${accounts}auth_requests/${command}/`, {
         method: "POST",
         credentials: "omit",
+        referrerPolicy: "origin",
         headers: { "Content-Type": "application/json" },
         body: JSON.stringify({ request_uuid: request, ...body }),
       });
