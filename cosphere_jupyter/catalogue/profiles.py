@@ -25,7 +25,7 @@ from ..tasks import records
 from ..tasks.engine import Call, TaskEngine
 from ..tasks.records import Task
 from ..tasks.tables import tasks
-from .service import CatalogueItem, read_item
+from .items import CatalogueItem, read_item
 from .spec import sample_errors, spec_errors
 from .tables import catalogue_items, catalogue_profiles
 

@@ -25,6 +25,10 @@ from . import search
 from .items import RESOURCE, CatalogueItem, items_from_rows, may_see, page_of, read_item, read_page
 from .items import AccountName as AccountName
 from .items import read_items as read_items
+from .profiles import Profile as Profile
+from .profiles import Profiles as Profiles
+from .profiles import read_profile as read_profile
+from .profiles import store_factor as store_factor
 from .spec import BLANK, sample_errors
 from .tables import catalogue_items, catalogue_tags
 

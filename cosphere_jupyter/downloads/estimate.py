@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection
 
 from ..accounts.service import Account
-from ..catalogue.profiles import Profile, Profiles, read_profile, store_factor
-from ..catalogue.service import CatalogueItem
+from ..catalogue.service import CatalogueItem, Profile, Profiles, read_profile, store_factor
 from ..database.engine import Database
 from ..errors import ExecutionError, Unavailable
 from ..executors.base import Query

@@ -13,8 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..catalogue.profiles import Profile
-from ..catalogue.service import CatalogueItem
+from ..catalogue.service import CatalogueItem, Profile
 from ..executors.base import Query
 from . import selectivity
 from .selectivity import Knowledge
