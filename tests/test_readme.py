@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from cosphere_jupyter import Workspace
 from cosphere_jupyter.app import CosphereApp
 from cosphere_jupyter.cli import demo_data
 from cosphere_jupyter.cli.demo_server import DemoServer
@@ -38,6 +39,9 @@ def test_its_python_runs(tmp_path: Path):
     demo_data.prepare(tmp_path / "data" / "nycflights13")
     code = next(block for block in code_blocks("python") if "Workspace()" in block)
     with DemoServer(tmp_path) as server:
+        # What `make demo-lab` has done when the notebook opens.
+        with Workspace(url=server.url, token=server.token) as ws:
+            ws.catalogue.create(name="flights", source="nycflights13/flights.parquet")
         done = subprocess.run(
             [sys.executable, "-c", f"{code}\nprint('rows:', len(df))"],
             env=server.environment,
