@@ -1,9 +1,9 @@
 """Signing in through an outside issuer: the authorization code flow with PKCE, and attaching by id token.
 
 Nothing is kept between the steps: the ``state`` that goes to the issuer and back is signed and holds the sign-in
-request, masked; the PKCE secret and the nonce are computed from a key that never leaves this server. What comes back from the
-issuer is an id token bound to one sign-in request, which the page sends to ATTACH_ACCOUNT_TO_AUTH_REQUEST once the
-person has agreed: somebody who is lured to the issuer by a link still sees who asks before anything is granted.
+request, masked; the PKCE secret and the nonce are computed from a key that never leaves this server. What comes back
+from the issuer is an id token bound to one sign-in request, which the page sends to ATTACH_ACCOUNT_TO_AUTH_REQUEST once
+the person has agreed: somebody who is lured to the issuer by a link still sees who asks before anything is granted.
 """
 
 from __future__ import annotations

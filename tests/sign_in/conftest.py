@@ -60,12 +60,22 @@ def jp_server_config(jp_server_config: dict[str, Any], providers: list[dict[str,
     return jp_server_config
 
 
-@pytest.fixture(autouse=True)
-def clock(services: Any) -> Clock:
-    """Stands in for the workspace's clock; autouse, because the workspace opens with the first request."""
-    clock = Clock()
+@pytest.fixture
+def clock() -> Clock:
+    """Stands in for the workspace's clock."""
+    return Clock()
+
+
+@pytest.fixture
+def services(services: Any, clock: Clock) -> Any:
     services.settings = dataclasses.replace(services.settings, clock=clock)
-    return clock
+    return services
+
+
+@pytest.fixture
+def owner(services: Any, owner: Api) -> Api:
+    """After the clock is set: the workspace opens with the first request."""
+    return owner
 
 
 class Steps:

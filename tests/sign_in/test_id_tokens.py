@@ -244,29 +244,29 @@ async def test_tokens_age_by_the_clock_of_the_workspace(steps: Any, clock: Any) 
     assert (await steps.attach(request, token)).status == 409
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"kty": "EC"},
-        {"kty": "oct", "k": base64url(b"k" * 32)},
-        {"alg": "RS512"},
-        {"alg": "HS256"},
-        {"use": "enc"},
-        {"key_ops": ["sign"]},
-        {"key_ops": "verify"},
-        {"n": "AQAB"},
-        {"n": None},
-        {"n": 5},
-        {"e": ""},
-    ],
-    ids=str,
-)
-async def test_a_key_that_is_published_for_something_else_is_not_used(steps: Any, change: dict[str, Any]) -> None:
+OTHER_PURPOSES: list[dict[str, Any]] = [
+    {"kty": "EC"},
+    {"kty": "oct", "k": base64url(b"k" * 32)},
+    {"alg": "RS512"},
+    {"alg": "HS256"},
+    {"use": "enc"},
+    {"key_ops": ["sign"]},
+    {"key_ops": "verify"},
+    {"n": "AQAB"},
+    {"n": None},
+    {"n": 5},
+    {"e": ""},
+]
+
+
+async def test_a_key_that_is_published_for_something_else_is_not_used(steps: Any) -> None:
     request = await steps.create()
-    jwk = {name: value for name, value in {**steps.issuer.keys[0].jwk, **change}.items() if value is not None}
-    steps.issuer.published = [jwk]
-    answer = await steps.attach(request)
-    assert (answer.status, answer.event) == REFUSED
+    for change in [*OTHER_PURPOSES, {}]:
+        jwk = {name: value for name, value in {**steps.issuer.keys[0].jwk, **change}.items() if value is not None}
+        steps.issuer.published = [jwk]
+        steps.services.openid.issuers._documents.clear()
+        answer = await steps.attach(request)
+        assert (answer.status == 200) if change == {} else ((answer.status, answer.event) == REFUSED), change
 
 
 async def test_a_short_key_is_not_used(steps: Any) -> None:

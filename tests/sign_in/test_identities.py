@@ -87,17 +87,14 @@ class TestGoogle:
         issuer.user = {"sub": "g-1", "email": "rosa@gmail.com"}
         return configure
 
-    @pytest.mark.parametrize("spelling", ["https://accounts.google.com", "accounts.google.com"])
-    async def test_both_of_its_spellings_are_google(self, steps: Any, google: Any, spelling: str) -> None:
-        assert (await sign_in(steps, iss=spelling, email="rosa@gmail.com"))["email"] == "rosa@gmail.com"
+    async def test_both_of_its_spellings_are_google_and_no_others(self, steps: Any, google: Any) -> None:
+        for spelling in ("https://accounts.google.com", "accounts.google.com"):
+            assert (await sign_in(steps, iss=spelling, email="rosa@gmail.com"))["email"] == "rosa@gmail.com"
+        for spelling in ("http://accounts.google.com", "https://accounts.google.com/", "google.com"):
+            assert (await sign_in(steps, iss=spelling, email="rosa@gmail.com"))["refused"] == REFUSED
 
-    @pytest.mark.parametrize("spelling", ["http://accounts.google.com", "https://accounts.google.com/", "google.com"])
-    async def test_no_other_spelling_is(self, steps: Any, google: Any, spelling: str) -> None:
-        assert (await sign_in(steps, iss=spelling, email="rosa@gmail.com"))["refused"] == REFUSED
-
-    @pytest.mark.parametrize(
-        ("email", "hd", "is_accepted"),
-        [
+    async def test_it_answers_for_its_own_mailboxes_only(self, steps: Any, google: Any) -> None:
+        cases = [
             ("rosa@gmail.com", None, True),
             ("rosa@GMAIL.com", None, True),
             ("rosa@lab.example", "lab.example", True),
@@ -106,30 +103,16 @@ class TestGoogle:
             ("rosa@lab.example", True, False),
             ("rosa@notgmail.com", None, False),
             ("rosa@gmail.com.evil.example", None, False),
-        ],
-    )
-    async def test_it_answers_for_its_own_mailboxes_only(
-        self, steps: Any, google: Any, email: str, hd: Any, is_accepted: bool
-    ) -> None:
-        answer = await sign_in(steps, iss="https://accounts.google.com", email=email, hd=hd)
-        assert ("refused" not in answer) == is_accepted
+        ]
+        for email, hosted, is_accepted in cases:
+            answer = await sign_in(steps, iss="https://accounts.google.com", sub=email, email=email, hd=hosted)
+            assert ("refused" not in answer) == is_accepted, (email, hosted)
 
-    @pytest.mark.parametrize(
-        ("hd", "is_accepted"),
-        [
-            ("lab.example", True),
-            ("LAB.example", False),
-            ("sub.lab.example", False),
-            (None, False),
-            (["lab.example"], False),
-        ],
-    )
-    async def test_a_hosted_domain_is_the_claim_and_exact(
-        self, steps: Any, google: Any, hd: Any, is_accepted: bool
-    ) -> None:
+    async def test_a_hosted_domain_is_the_claim_and_exact(self, steps: Any, google: Any) -> None:
         google(hosted_domains=("lab.example",))
-        answer = await sign_in(steps, iss="https://accounts.google.com", email="rosa@lab.example", hd=hd)
-        assert ("refused" not in answer) == is_accepted
+        for hosted in ("LAB.example", "sub.lab.example", None, ["lab.example"], "lab.example"):
+            answer = await sign_in(steps, iss="https://accounts.google.com", email="rosa@lab.example", hd=hosted)
+            assert ("refused" not in answer) == (hosted == "lab.example"), hosted
 
     async def test_its_rules_are_not_those_of_others(self, steps: Any, issuer: Issuer) -> None:
         request = await steps.create()

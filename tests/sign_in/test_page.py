@@ -179,20 +179,14 @@ async def test_the_issuer_is_asked_by_the_code_flow_with_pkce_and_nonce(
     assert query["state"] != again["state"][0] and query["code_challenge"] != again["code_challenge"][0]
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [{}, {"Sec-Fetch-Site": "none"}, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"},
-     {"Referer": "http://evil.example/"}, {"Sec-Fetch-Site": "cross-site", "Referer": "SELF"}],
-    ids=str,
-)  # fmt: skip
-async def test_who_does_not_come_from_the_page_is_sent_there_first(
-    steps: Any, way: Way, headers: dict[str, str], jp_serverapp: Any
-) -> None:
+async def test_who_does_not_come_from_the_page_is_sent_there_first(steps: Any, way: Way, jp_serverapp: Any) -> None:
     own = f"http://127.0.0.1:{jp_serverapp.port}/x"
     request = await steps.create()
-    start = await way.start(request, {name: value.replace("SELF", own) for name, value in headers.items()})
     page = f"{jp_serverapp.base_url}cosphere{CREATE}{request}/authenticate/ui/"
-    assert (start.status, start.headers["Location"]) == (303, page)
+    sites = [{"Sec-Fetch-Site": site} for site in ("none", "cross-site", "same-site", "nonsense")]
+    for headers in [{}, *sites, {"Referer": "http://evil.example/"}, {"Sec-Fetch-Site": "cross-site", "Referer": own}]:
+        start = await way.start(request, headers)
+        assert (start.status, start.headers["Location"]) == (303, page), headers
 
 
 async def test_a_browser_that_says_no_more_than_where_it_was_is_believed(
@@ -244,35 +238,29 @@ async def test_a_code_is_good_once_and_the_page_offers_to_try_again(steps: Any, 
     assert f'href="{jp_serverapp.base_url}cosphere{CREATE}{request}/authenticate/ui/"' in again.body.decode()
 
 
-@pytest.mark.parametrize(
-    "claims",
-    [
-        {"nonce": "another"},
+async def test_a_wrong_token_from_the_issuer_signs_nobody_in(steps: Any, way: Way, issuer: Issuer) -> None:
+    request = await steps.create()
+    changes = [
+        {"nonce": "x"},
         {"nonce": None},
-        {"aud": "other"},
+        {"aud": "x"},
         {"email_verified": False},
         {"iss": "https://evil.example"},
-    ],
-    ids=str,
-)
-async def test_a_wrong_token_from_the_issuer_signs_nobody_in(
-    steps: Any, way: Way, issuer: Issuer, claims: dict[str, Any]
-) -> None:
-    request = await steps.create()
-    back = await way.issuer(request)
-    issuer.claims = claims
-    page = await steps.api.get(back)
-    assert (page.status, state(page)) == (400, "failed")
-    assert b"data-token" not in page.body
+    ]
+    for claims in changes:
+        back = await way.issuer(request)
+        issuer.claims = claims
+        page = await steps.api.get(back)
+        assert (page.status, state(page)) == (400, "failed"), claims
+        assert b"data-token" not in page.body
 
 
-@pytest.mark.parametrize("answer", [{}, {"id_token": 5}, {"id_token": "x"}, {"error": "invalid_grant"}], ids=str)
-async def test_nonsense_from_the_token_endpoint_is_no_error_of_ours(
-    steps: Any, way: Way, issuer: Issuer, answer: dict[str, Any]
-) -> None:
+async def test_nonsense_from_the_token_endpoint_is_no_error_of_ours(steps: Any, way: Way, issuer: Issuer) -> None:
     back = await way.issuer(await steps.create())
-    issuer.token_answer = {**answer, "token_type": "Bearer"}
-    assert state(await steps.api.get(back)) == "failed"
+    for answer in ({}, {"id_token": 5}, {"id_token": "x"}, {"error": "invalid_grant"}):
+        issuer.token_answer = {**answer, "token_type": "Bearer"}
+        page = await steps.api.get(back)
+        assert (page.status, state(page)) == (400, "failed"), answer
 
 
 async def test_an_issuer_that_is_away_is_503_for_people_too(steps: Any, way: Way, issuer: Issuer) -> None:
