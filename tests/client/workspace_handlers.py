@@ -39,9 +39,11 @@ class Base(RequestHandler):
         server.seen.append((self.request.method or "", self.request.path, dict(self.request.headers)))
         if self.request.body:
             server.bodies.append(json.loads(self.request.body))
-        # As Jupyter does: whoever comes with a token leaves with a cookie, and is refused when it comes back with it.
+        # As Jupyter does: whoever comes with a token leaves with a cookie, and is refused when it comes back with it,
+        # unless it shows that it is no foreign page.
         self.set_cookie("username-localhost", "somebody")
-        if self.request.headers.get("Cookie"):
+        proof = self.request.headers.get("X-XSRFToken")
+        if self.request.headers.get("Cookie", "") not in ("", f"_xsrf={proof}"):
             self.refuse(403, "XSRF_COOKIE_IS_MISSING")
             return
         for interceptor in list(server.interceptors):
