@@ -241,9 +241,7 @@ def main() -> None:
         verdict("big: speed of the path by hand", hand / mine["seconds"], 0.9, at_least=True)
         verdict("big: second load", mine["second"] * 1000, 50, at_least=False, unit="ms")
         again, equal = mine["again"] * 1000, mine["equal"] * 1000
-        print(
-            f"  of it loading {mine['load']:.2f} s; an equal request {again:.1f} ms, to a DataFrame {equal:.1f} ms"
-        )
+        print(f"  of it loading {mine['load']:.2f} s; an equal request {again:.1f} ms, to a DataFrame {equal:.1f} ms")
 
         small = in_process("main_job:small_ours", **common, first=1_000_000)
         peer = in_process("main_job:small_by_hand", folder=str(folder), first=1_000_000)
