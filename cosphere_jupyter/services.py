@@ -133,6 +133,9 @@ class Services:
         if hasattr(self, "tasks"):
             await self.tasks.stop()
             del self.tasks
+        if hasattr(self, "openid"):
+            self.openid.close()
+            del self.openid
         if hasattr(self, "accounts"):
             self.accounts.close()
             del self.accounts

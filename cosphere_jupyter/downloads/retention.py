@@ -84,12 +84,15 @@ def disk_used(connection: Connection, account_id: int) -> int:
     return int(connection.execute(used).scalar_one())
 
 
-def check_quota(connection: Connection, account: Account, wanted: int) -> None:
-    """Raise ``QuotaExceeded`` if ``wanted`` further bytes (0: unknown) do not fit into an account's disk quota."""
+def check_quota(connection: Connection, account: Account, wanted: int, slack: int = 1) -> None:
+    """Raise ``QuotaExceeded`` if ``wanted`` further bytes (0: unknown) do not fit into an account's disk quota.
+
+    An estimate may be too high: with ``slack`` it refuses only what would not fit at that fraction of it either.
+    """
     if account.disk_quota is None:
         return
     used = disk_used(connection, account.id)
-    if used + wanted <= account.disk_quota and (wanted or used < account.disk_quota):
+    if used < account.disk_quota and used + wanted // slack <= account.disk_quota:
         return
     more = f" and this one about {format_size(wanted)}" if wanted else ""
     raise QuotaExceeded(

@@ -202,7 +202,7 @@ class Downloads:
         changes: dict[str, Any] = {"is_cancelled": False} if request.is_cancelled else {}
         if self._needs_run(request):
             # The estimate of a moment may be wide of the mark: it refuses only what cannot fit even so.
-            check_quota(connection, caller, (request.estimated_size or 0) // 4)
+            check_quota(connection, caller, request.estimated_size or 0, slack=4)
             key = records.enqueue(
                 connection,
                 TASK_NAME,
