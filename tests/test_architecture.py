@@ -22,7 +22,7 @@ SOURCE = REPOSITORY / PACKAGE
 # The lower the number, the deeper the room: what stands on a line may import what stands below it.
 HEIGHTS = {
     "handlers": 6,
-    **dict.fromkeys(["accounts", "permissions", "catalogue", "downloads", "objects", "bundles"], 5),
+    **dict.fromkeys(["accounts", "permissions", "catalogue", "downloads", "exports", "named", "objects", "bundles"], 5),
     "tasks": 4,
     "executors": 3,
     **dict.fromkeys(["results", "database"], 2),

@@ -14,7 +14,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from ..database.schema import UtcDateTime, metadata
+from ..database.schema import Json, UtcDateTime, metadata
 
 accounts = Table(
     "accounts",
@@ -92,4 +92,22 @@ login_failures = Table(
     Column("failures", Integer, nullable=False),
     Column("blocked_until", UtcDateTime),
     Column("updated_at", UtcDateTime, nullable=False, index=True),
+)
+
+task_credentials = Table(
+    "task_credentials",
+    metadata,
+    # The public part, by which a credential is found and revoked: cs_<id>_<random>.
+    Column("id", String(8), primary_key=True),
+    Column("account_id", ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("kind", String(16), nullable=False),
+    # SHA-256 of the whole credential: it holds 160 random bits and more, so that no slow hash is needed.
+    Column("digest", String(64), nullable=False),
+    # For API keys: origins as "https://host:port", and the tasks that may be created (all, if empty).
+    Column("referers", Json, nullable=False),
+    Column("task_names", Json, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("used_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+    CheckConstraint("kind IN ('secret', 'api_key')", name="kind"),
 )

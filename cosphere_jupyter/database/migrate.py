@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from .engine import Database
 
-HEAD = "0002"
+HEAD = "0003"
 
 
 def alembic_config() -> Config:

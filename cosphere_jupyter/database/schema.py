@@ -63,8 +63,9 @@ def all_tables() -> MetaData:
     from ..accounts import tables as _accounts
     from ..catalogue import tables as _catalogue
     from ..downloads import tables as _downloads
+    from ..exports import tables as _exports
     from ..permissions import tables as _permissions
     from ..tasks import tables as _tasks
 
-    del _accounts, _catalogue, _downloads, _permissions, _tasks
+    del _accounts, _catalogue, _downloads, _exports, _permissions, _tasks
     return metadata

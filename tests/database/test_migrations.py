@@ -19,6 +19,7 @@ from cosphere_jupyter.errors import Unavailable
 PUBLISHED = {
     "0001_first_tables.py": "5321e548a3b2ed89",
     "0002_sign_in_permissions_profiles.py": "8674c31f738a7714",
+    "0003_named_tasks_and_typed_downloads.py": "010687c30184d639",
 }
 
 

@@ -1,0 +1,1 @@
+"""Typed downloads: asked for by type, polled, then fetched as a file."""

@@ -1,0 +1,1 @@
+"""Named tasks: functions that a workspace offers to everybody as tasks."""
