@@ -8,53 +8,14 @@ import json
 import re
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
+from handlers.calls import CALLS, COSPHERE, Row
 from support import Answer, Api
 from tornado.web import RequestHandler
 
 from cosphere_jupyter.handlers.routes import ROUTES, handlers
 from cosphere_jupyter.handlers.sign_in import SignInHandler
-
-LINK = f"/results/ab/{'ab' * 32}/KEY-1/manifest.json?expires=99999999999&signature=forged"
-
-
-class Row(NamedTuple):
-    """A call that changes nothing, who may make it, and what it is answered with once it passes."""
-
-    method: str
-    path: str
-    access: str
-    status: int
-
-
-# fmt: off
-CALLS = [
-    Row("GET",    "/accounts/me",                       "account", 200),
-    Row("GET",    "/accounts/",                         "admin",   200),
-    Row("POST",   "/accounts/",                         "admin",   400),
-    Row("GET",    "/accounts/424242",                   "admin",   404),
-    Row("PUT",    "/accounts/424242",                   "admin",   404),
-    Row("POST",   "/accounts/424242/auth_tokens/",      "admin",   404),
-    Row("GET",    "/catalogue/items/",                  "account", 200),
-    Row("POST",   "/catalogue/items/",                  "admin",   400),
-    Row("GET",    "/catalogue/items/424242",            "account", 404),
-    Row("PUT",    "/catalogue/items/424242",            "admin",   400),
-    Row("DELETE", "/catalogue/items/424242",            "admin",   404),
-    Row("GET",    "/catalogue/items/424242/permissions/", "admin", 404),
-    Row("PUT",    "/catalogue/items/424242/permissions/", "admin", 400),
-    Row("PUT",    "/catalogue/items/424242/samples_and_distributions/", "admin", 404),
-    Row("POST",   "/downloader/requests/estimate/",     "account", 400),
-    Row("GET",    "/downloader/requests/",              "account", 200),
-    Row("POST",   "/downloader/requests/",              "account", 400),
-    Row("GET",    "/downloader/requests/424242",        "account", 404),
-    Row("DELETE", "/downloader/requests/424242",        "account", 404),
-    Row("GET",    LINK,                                 "link",    403),
-    Row("GET",    "/accounts",                          "open",    301),
-    Row("GET",    "/catalogue/items",                   "open",    301),
-    Row("GET",    "/downloader/requests",               "open",    301),
-]
-# fmt: on
 
 # The way in is for strangers, which tests/sign_in holds to: what follows is about whom the workspace knows.
 KNOWN_ROUTES = [route for route in ROUTES if not issubclass(route.handler, SignInHandler)]
@@ -94,26 +55,18 @@ def test_the_table_of_calls_covers_every_route_and_method() -> None:
     assert not uncovered
 
 
-def assert_shape(answer: Answer, what: Any, authorised: bool) -> None:
-    """What holds for every answer: JSON, no cookie, nothing cached, and the envelope of its status."""
+def assert_shape(answer: Answer, call: Row, who: Any, authorised: bool) -> None:
+    """What holds for every answer: JSON, no cookie, nothing cached, and its face's shape."""
+    what = (call.method, call.path, who, answer.body)
     assert answer.headers.get_list("Set-Cookie") == [], what
     assert answer.headers["Cache-Control"] == "no-store", what
     assert answer.headers["X-Content-Type-Options"] == "nosniff", what
     if answer.status == 301:
         return
     assert answer.headers["Content-Type"] == "application/json", what
-    body = answer.json
-    if answer.status in (401, 403):
-        # What is wrong with a link is told: it is all that its holder has.
-        told = {"message"} if "/results/" in str(what) and answer.status == 403 else set()
-        assert set(body) == {"@event", "@type", *told}, (what, body)
-    elif answer.status >= 400:
-        assert ("@authorizer" in body) == authorised, (what, body)
-    else:
-        assert "@authorizer" not in body, (what, body)
-    assert body["@type"] == "error" or answer.status < 400, (what, body)
+    call.face.check_shape(answer, what, authorised)
     if answer.status == 401:
-        assert answer.headers["WWW-Authenticate"].startswith("Bearer "), what
+        assert answer.headers["WWW-Authenticate"].startswith(call.face.challenge), what
 
 
 async def test_each_call_is_answered_to_each_caller_as_the_table_says(
@@ -174,21 +127,20 @@ async def test_each_call_is_answered_to_each_caller_as_the_table_says(
         for name, (headers, (status, event)) in refused.items():
             answer = await anybody(call.method, call.path, headers=headers, **body)
             what = (call, name, answer.body)
-            assert_shape(answer, what, authorised=False)
-            if is_open(call):
-                assert answer.status == call.status, what
-            else:
-                assert (answer.status, answer.event) == (status, event), what
+            assert_shape(answer, call, name, authorised=False)
+            assert answer.status == (call.status if is_open(call) else status), what
+            if not is_open(call):
+                call.face.check_event(answer, event, what)
         for name, headers in passing.items():
             answer = await anybody(call.method, call.path, headers=headers, **body)
-            assert_shape(answer, (call, name), authorised=not is_open(call))
+            assert_shape(answer, call, name, authorised=not is_open(call))
             assert answer.status == call.status, (call, name, answer.body)
             if "Jupyter's token" not in name:
                 # Jupyter itself lets other origins read what was asked with its token.
                 assert "Access-Control-Allow-Origin" not in answer.headers, (call, name)
         # A researcher is refused what only an ADMIN may, and nothing else.
         answer = await researcher(call.method, call.path, **body)
-        assert_shape(answer, (call, "RESEARCHER"), authorised=not is_open(call))
+        assert_shape(answer, call, "RESEARCHER", authorised=not is_open(call))
         assert answer.status == (403 if call.access == "admin" else call.status), (call, "RESEARCHER", answer.body)
         # A cookie is sent by the browser whichever page asks: it reads only, unless Jupyter's XSRF token comes along.
         ambient = {
@@ -207,8 +159,9 @@ async def test_each_call_is_answered_to_each_caller_as_the_table_says(
         for host in ("evil.example", "127.0.0.1.evil.example", "evil.example:80"):
             headers = {"Authorization": admin.authorization, "Host": host}
             answer = await anybody(call.method, call.path, headers=headers, **body)
-            assert (answer.status, answer.event) == (403, "ACCESS_DENIED"), (call, host)
-            assert_shape(answer, (call, host), authorised=False)
+            assert answer.status == 403, (call, host)
+            call.face.check_event(answer, "ACCESS_DENIED", (call, host))
+            assert_shape(answer, call, host, authorised=False)
 
 
 async def test_the_caller_is_known_before_the_body_is_read(owner: Api, researcher: Api, admin: Api) -> None:
@@ -218,23 +171,21 @@ async def test_the_caller_is_known_before_the_body_is_read(owner: Api, researche
         if call.method not in ("POST", "PUT"):
             continue
         unknown = await anybody(call.method, call.path, raw=garbage)
-        assert (unknown.status, unknown.event) == (401, "COULD_NOT_FIND_AUTH_TOKEN"), call
+        assert unknown.status == 401, call
+        call.face.check_event(unknown, "COULD_NOT_FIND_AUTH_TOKEN", call)
         if call.access == "admin":
             denied = await researcher(call.method, call.path, raw=garbage)
-            assert (denied.status, denied.json) == (403, {"@event": "ACCESS_DENIED", "@type": "error"}), call
+            assert denied.status == 403, call
+            call.face.check_event(denied, "ACCESS_DENIED", call)
         answer = await admin(call.method, call.path, raw=garbage)
         if call.path.endswith(("/auth_tokens/", "/samples_and_distributions/")):
             # A command without a body does not look at it.
             assert answer.event in ("COULD_NOT_FIND_ACCOUNT", "COULD_NOT_FIND_CATALOGUEITEM")
             continue
-        assert (answer.status, answer.json) == (
-            400,
-            {
-                "@event": "BODY_JSON_DID_NOT_PARSE",
-                "@type": "error",
-                "@authorizer": {"account_id": admin.account["id"]},
-            },
-        ), call
+        assert answer.status == 400, call
+        call.face.check_event(answer, "BODY_JSON_DID_NOT_PARSE", call)
+        if call.face is COSPHERE:
+            assert answer.json["@authorizer"] == {"account_id": admin.account["id"]}, call
 
 
 async def test_the_query_is_read_after_the_caller_is_known(owner: Api, researcher: Api) -> None:
@@ -249,7 +200,7 @@ async def test_the_query_is_read_after_the_caller_is_known(owner: Api, researche
 async def test_undeclared_methods_are_refused_before_anybody_is_asked_who_they_are(owner: Api) -> None:
     anybody = owner.of(None)
     for route in KNOWN_ROUTES:
-        path = next(call.path for call in CALLS if re.fullmatch(route.pattern, path_of(call)))
+        path, face = next((call.path, call.face) for call in CALLS if re.fullmatch(route.pattern, path_of(call)))
         allowed = {*route.access, "OPTIONS", *(["HEAD"] if "GET" in route.access else [])}
         for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "FOO"):
             if method in allowed:
@@ -258,7 +209,7 @@ async def test_undeclared_methods_are_refused_before_anybody_is_asked_who_they_a
             assert answer.status == 405, (method, path, answer.body)
             assert set(answer.headers["Allow"].split(", ")) == allowed, (method, path)
             if method != "HEAD":
-                assert answer.json == {"@event": "METHOD_NOT_ALLOWED", "@type": "error"}, (method, path)
+                face.check_event(answer, "METHOD_NOT_ALLOWED", (method, path))
         options = await anybody("OPTIONS", path)
         assert (options.status, options.body) == (200, b""), path
         assert set(options.headers["Allow"].split(", ")) == allowed, path

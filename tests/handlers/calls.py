@@ -1,0 +1,80 @@
+"""The table of calls, written by hand: each changes nothing, and says who may make it and what it is answered with.
+
+Each face tells its errors in its own shape; ``Face`` holds an answer to it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from support import Answer
+
+LINK = f"/results/ab/{'ab' * 32}/KEY-1/manifest.json?expires=99999999999&signature=forged"
+
+
+class Face:
+    """The CoSphere API: ``@event``, ``@type``, and ``@authorizer`` on errors after authorisation."""
+
+    # How WWW-Authenticate of a 401 begins.
+    challenge = "Bearer "
+
+    def check_shape(self, answer: Answer, what: Any, authorised: bool) -> None:
+        """Assert that a JSON answer has the envelope of its status."""
+        body = answer.json
+        if answer.status in (401, 403):
+            # What is wrong with a link is told: it is all that its holder has.
+            told = {"message"} if "/results/" in str(what) and answer.status == 403 else set()
+            assert set(body) == {"@event", "@type", *told}, (what, body)
+        elif answer.status >= 400:
+            assert ("@authorizer" in body) == authorised, (what, body)
+        else:
+            assert "@authorizer" not in body, (what, body)
+        assert body["@type"] == "error" or answer.status < 400, (what, body)
+
+    def check_event(self, answer: Answer, event: str, what: Any) -> None:
+        """Assert that an error says why, in the face's words; ``event`` is the CoSphere API's."""
+        assert answer.event == event, what
+
+
+COSPHERE = Face()
+
+
+class Row(NamedTuple):
+    """A call that changes nothing, who may make it, and what it is answered with once it passes."""
+
+    method: str
+    path: str
+    access: str
+    status: int
+    face: Face = COSPHERE
+
+
+# fmt: off
+COSPHERE_CALLS = [
+    Row("GET",    "/accounts/me",                       "account", 200),
+    Row("GET",    "/accounts/",                         "admin",   200),
+    Row("POST",   "/accounts/",                         "admin",   400),
+    Row("GET",    "/accounts/424242",                   "admin",   404),
+    Row("PUT",    "/accounts/424242",                   "admin",   404),
+    Row("POST",   "/accounts/424242/auth_tokens/",      "admin",   404),
+    Row("GET",    "/catalogue/items/",                  "account", 200),
+    Row("POST",   "/catalogue/items/",                  "admin",   400),
+    Row("GET",    "/catalogue/items/424242",            "account", 404),
+    Row("PUT",    "/catalogue/items/424242",            "admin",   400),
+    Row("DELETE", "/catalogue/items/424242",            "admin",   404),
+    Row("GET",    "/catalogue/items/424242/permissions/", "admin", 404),
+    Row("PUT",    "/catalogue/items/424242/permissions/", "admin", 400),
+    Row("PUT",    "/catalogue/items/424242/samples_and_distributions/", "admin", 404),
+    Row("POST",   "/downloader/requests/estimate/",     "account", 400),
+    Row("GET",    "/downloader/requests/",              "account", 200),
+    Row("POST",   "/downloader/requests/",              "account", 400),
+    Row("GET",    "/downloader/requests/424242",        "account", 404),
+    Row("DELETE", "/downloader/requests/424242",        "account", 404),
+    Row("GET",    LINK,                                 "link",    403),
+    Row("GET",    "/accounts",                          "open",    301),
+    Row("GET",    "/catalogue/items",                   "open",    301),
+    Row("GET",    "/downloader/requests",               "open",    301),
+]
+# fmt: on
+
+CALLS = [*COSPHERE_CALLS]
