@@ -118,4 +118,8 @@ class Unavailable(CosphereError):
 
 
 class ExecutionError(CosphereError):
-    """The work of a task failed. The text goes to the user as it is."""
+    """The work of a task failed. The text goes to the user as it is; ``details`` is any JSON for programs, or None."""
+
+    def __init__(self, text: str, details: Any = None) -> None:
+        super().__init__(text)
+        self.details = details

@@ -220,6 +220,7 @@ class Services:
         from .results.links import LinkSigner
         from .tasks.children import Children
         from .tasks.engine import TaskEngine
+        from .tasks.service import Tasks
 
         settings, keys = self.settings, self.settings.data_dir / "keys"
         signer = TokenSigner(read_or_create_key(keys / "jwt.key"), settings.token_lifetime)
@@ -247,6 +248,7 @@ class Services:
         )
         children = Children(self.log, warm=(self.duckdb.warm_entry,), idle_seconds=settings.child_idle_seconds)
         self.tasks = TaskEngine(self.database, children, settings.max_tasks, self.log)
+        self.task_list = Tasks(self.database, self.tasks, self.store)
         self.catalogue = Catalogue(self.database, self._describe)
         self.downloads = Downloads(self.database, self.catalogue, self.tasks, self.store, self._version_of)
         self.retention = Retention(self.database, self.store, settings.results_ttl, settings.results_max_size)

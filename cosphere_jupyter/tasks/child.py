@@ -2,8 +2,8 @@
 
 It reads one JSON object a line from standard input, ``{"entry": "module:function", "params": {…}}``, calls
 ``function(params, report)`` and writes lines to standard output: ``{"progress": …}`` as often as ``report`` is called,
-then ``{"result": …}`` or ``{"error": text}``. The arguments name functions that make ready for a call; they are called
-before the first one and after each.
+then ``{"result": …}`` or ``{"error": text, "details": …}``. The arguments name functions that make ready for a call;
+they are called before the first one and after each.
 
 The child never outlives its server: the end of standard input ends it, and on Linux the kernel does, too.
 """
@@ -80,7 +80,7 @@ def _serve(call: dict[str, Any], channel: BinaryIO) -> None:
         result = _find(call["entry"])(call["params"], lambda progress: send({"progress": progress}))
         send({"result": result})
     except ExecutionError as error:
-        send({"error": str(error)})
+        send({"error": str(error), "details": error.details})
     except Exception as error:
         send({"error": None, "kind": type(error).__name__, "traceback": traceback.format_exc()})
 

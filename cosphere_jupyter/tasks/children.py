@@ -97,7 +97,7 @@ class Child:
             return message["result"]
         if message["error"] is not None:
             self.is_reusable = True
-            raise ExecutionError(message["error"])
+            raise ExecutionError(message["error"], message["details"])
         self._log.error("A task's work failed unexpectedly in child %s:\n%s", self.pid, message["traceback"])
         raise ExecutionError(f"the work failed unexpectedly ({message['kind']}); the server's log has the details")
 

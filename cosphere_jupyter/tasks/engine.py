@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import time
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from logging import Logger
 from typing import Any, Protocol
 
@@ -22,12 +21,15 @@ from ..database.engine import Database
 from ..errors import CosphereError, ExecutionError, Unavailable
 from . import records
 from .children import Child, ChildCrashed, Children
+from .hub import Hub
 from .records import Task
 from .states import Crashed, Event, Failed, Succeeded
 
 SWEEP_SECONDS = 5.0
 PROGRESS_SECONDS = 1.0
 RETRY_SECONDS = 1.0
+# The file of a result that is too big for the database.
+RESULT_FILE = "result.json"
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,18 @@ class Call:
 
     entry: str
     params: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Published:
+    """What ``TaskKind.publish`` returns if it has put something into the result store under ``result_name``.
+
+    ``outputs`` are ``{"name", "file", "size" (bytes), "sha256", "content_type"}``, one for each file it speaks of.
+    """
+
+    result: Any
+    result_name: str | None = None
+    outputs: tuple[dict[str, Any], ...] = ()
 
 
 class TaskKind(Protocol):
@@ -47,7 +61,7 @@ class TaskKind(Protocol):
         """Say what the child shall do. ``ExecutionError`` ends the task."""
 
     async def publish(self, task: Task, result: Any) -> Any:
-        """Make the outcome visible (rename files, write a manifest); returns what is stored as the result."""
+        """Make the outcome visible (rename files, write a manifest); returns the result to store, or `Published`."""
 
     def on_end(self, connection: Connection, task: Task) -> None:
         """Write the feature's own rows, in the transaction in which the task ends (``task`` as it is then)."""
@@ -68,7 +82,8 @@ class TaskEngine:
         self._wake = asyncio.Event()
         self._running: dict[str, _Attempt] = {}
         self._progress: dict[str, Any] = {}
-        self._watchers: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._fallback: TaskKind | None = None
+        self.hub = Hub(self._read_fresh, log)
         self._loop_task: asyncio.Task[None] | None = None
         self._stopping = False
         self._calls = asyncio.Semaphore(slots)
@@ -76,6 +91,13 @@ class TaskEngine:
     def register(self, kind: TaskKind) -> None:
         """Make tasks of this kind runnable."""
         self._kinds[kind.name] = kind
+
+    def register_fallback(self, kind: TaskKind) -> None:
+        """Give all tasks to this kind whose name no other kind has."""
+        self._fallback = kind
+
+    def _kind_of(self, task: Task) -> TaskKind | None:
+        return self._kinds.get(task.name, self._fallback)
 
     # -- life ------------------------------------------------------------------------------------------------------
 
@@ -95,16 +117,19 @@ class TaskEngine:
             attempt.kill()
         await asyncio.gather(*(attempt.task for attempt in attempts if attempt.task), return_exceptions=True)
         await self._children.close()
+        self.hub.close()
 
-    def wake(self) -> None:
-        """Look for queued tasks now."""
+    def wake(self, keys: Iterable[str] = (), owner_id: int | None = None) -> None:
+        """Look for queued tasks now; ``keys`` are the new ones, for whoever follows all tasks of their owner."""
         self._wake.set()
+        for key in keys:
+            self.hub.changed(key, owner_id)
 
-    def kill(self, key: str) -> None:
+    def kill(self, key: str, owner_id: int | None = None) -> None:
         """Kill the process of a task that was cancelled (after the commit that says so)."""
         if attempt := self._running.get(key):
             attempt.kill()
-        self._changed(key)
+        self.hub.changed(key, owner_id)
 
     def is_running(self, key: str) -> bool:
         """Whether an attempt of this task has a process here (also one that is being killed)."""
@@ -122,18 +147,12 @@ class TaskEngine:
 
         Watch first and read the task then: a change between the two is not lost.
         """
-        event = asyncio.Event()
-        self._watchers[key].add(event)
-        try:
-            yield event
-        finally:
-            self._watchers[key].discard(event)
-            if not self._watchers[key]:
-                del self._watchers[key]
+        with self.hub.subscribe([key]) as subscription:
+            yield subscription.changed
 
-    def _changed(self, key: str) -> None:
-        for event in self._watchers.get(key, ()):
-            event.set()
+    async def _read_fresh(self, keys: list[str]) -> dict[str, Task]:
+        found = await self._database.read(lambda connection: records.read_tasks(connection, keys))
+        return {key: replace(task, progress=self.progress_of(task)) for key, task in found.items()}
 
     # -- quick calls without a record ------------------------------------------------------------------------------
 
@@ -164,7 +183,7 @@ class TaskEngine:
                 while len(self._running) < self._slots and (task := await self._database.write(records.claim)):
                     attempt = self._running[task.key] = _Attempt(task)
                     attempt.task = asyncio.ensure_future(self._run(attempt))
-                    self._changed(task.key)
+                    self.hub.changed(task.key, task.owner_id)
                 await asyncio.wait_for(self._wake.wait(), SWEEP_SECONDS)
             except asyncio.TimeoutError:
                 continue
@@ -186,21 +205,24 @@ class TaskEngine:
         finally:
             self._running.pop(task.key, None)
             self._progress.pop(task.key, None)
-            self._changed(task.key)
+            self.hub.changed(task.key, task.owner_id)
             self.wake()
 
     async def _attempt(self, attempt: _Attempt) -> Event:
         task = attempt.of
         number = task.state.attempt
-        kind = self._kinds.get(task.name)
+        kind = self._kind_of(task)
         if kind is None:
             return Failed(number, f"there is no task named {task.name!r} here")
         try:
             call = await kind.prepare(task)
             result = await self._in_child(attempt, call)
-            return Succeeded(number, await kind.publish(task, result))
+            published = await kind.publish(task, result)
+            if isinstance(published, Published):
+                return Succeeded(number, published.result, published.result_name, published.outputs)
+            return Succeeded(number, published)
         except ExecutionError as error:
-            return Failed(number, str(error))
+            return Failed(number, str(error), error.details)
         except ChildCrashed as crash:
             return Crashed(number, str(crash))
         except CosphereError as error:
@@ -229,14 +251,14 @@ class TaskEngine:
     def _report(self, attempt: _Attempt, progress: Any) -> None:
         task = attempt.of
         self._progress[task.key] = progress
-        self._changed(task.key)
+        self.hub.changed(task.key, task.owner_id)
         if time.monotonic() - attempt.progress_stored > PROGRESS_SECONDS and not self._stopping:
             attempt.progress_stored = time.monotonic()
             key, number = task.key, task.state.attempt
             self._database.submit(lambda connection: records.store_progress(connection, key, number, progress))
 
     async def _end(self, task: Task, event: Event) -> None:
-        kind = self._kinds.get(task.name)
+        kind = self._kind_of(task)
         while True:
             try:
                 ended = await self._database.write(lambda connection: self._record(connection, task.key, event))
@@ -270,7 +292,7 @@ class TaskEngine:
 
     def ended(self, connection: Connection, task: Task) -> None:
         """Let the task's feature write its own rows; for whoever ends a task in a transaction of theirs."""
-        if kind := self._kinds.get(task.name):
+        if kind := self._kind_of(task):
             kind.on_end(connection, task)
 
     def _recover(self, connection: Connection) -> list[Task]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,8 +15,11 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, select, update
 
 from ..database.schema import now
-from .states import CancelRequested, Claimed, Event, Lost, TaskState, transition
+from .states import CancelRequested, Claimed, Event, Lost, Succeeded, TaskState, transition
 from .tables import tasks
+
+# SQLite takes no more than 32,766 values in a statement.
+KEYS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,11 @@ class Task:
     queued_at: datetime
     started_at: datetime | None
     completed_at: datetime | None
+    priority: int = 0
+    is_quick: bool = False
+    idempotency_key: str | None = None
+    result_name: str | None = None
+    outputs: tuple[dict[str, Any], ...] = ()
 
 
 def new_key() -> str:
@@ -60,6 +69,11 @@ def task_from_row(row: Row[Any]) -> Task:
         row.queued_at,
         row.started_at,
         row.completed_at,
+        row.priority,
+        row.is_quick,
+        row.idempotency_key,
+        row.result_name,
+        tuple(row.outputs or ()),
     )
 
 
@@ -71,8 +85,19 @@ def enqueue(
     *,
     is_idempotent: bool = False,
     max_attempts: int = 1,
+    priority: int = 0,
+    is_quick: bool = False,
+    idempotency_key: str | None = None,
 ) -> str:
-    """Store a new task and return its key. It starts after the commit, when the engine is woken."""
+    """Store a new task and return its key. It starts after the commit, when the engine is woken.
+
+    The higher ``priority`` runs first. A task that the owner has stored under the same ``idempotency_key`` is the one
+    meant: its key is returned and nothing is stored.
+    """
+    if idempotency_key is not None and owner_id is not None:
+        same = (tasks.c.owner_id == owner_id) & (tasks.c.idempotency_key == idempotency_key)
+        if known := connection.execute(select(tasks.c.key).where(same)).scalar():
+            return str(known)
     key = new_key()
     values = {
         "key": key,
@@ -84,9 +109,12 @@ def enqueue(
         "max_attempts": max_attempts,
         "crashes": 0,
         "is_idempotent": is_idempotent,
+        "priority": priority,
+        "is_quick": is_quick,
+        "idempotency_key": idempotency_key,
         "queued_at": now(),
     }
-    connection.execute(insert(tasks).values(values))
+    connection.execute(insert(tasks), values)
     return key
 
 
@@ -96,12 +124,28 @@ def read_task(connection: Connection, key: str) -> Task | None:
     return None if row is None else task_from_row(row)
 
 
-def read_tasks(connection: Connection, keys: set[str]) -> dict[str, Task]:
-    """Return the tasks with these keys (those that exist)."""
-    if not keys:
-        return {}
-    rows = connection.execute(select(tasks).where(tasks.c.key.in_(keys)))
-    return {row.key: task_from_row(row) for row in rows}
+def read_tasks(connection: Connection, keys: Iterable[str], owner_id: int | None = None) -> dict[str, Task]:
+    """Return the tasks with these keys (those that exist, and are the owner's if one is given)."""
+    wanted = list(dict.fromkeys(keys))
+    query = select(tasks) if owner_id is None else select(tasks).where(tasks.c.owner_id == owner_id)
+    found = {}
+    for start in range(0, len(wanted), KEYS_AT_ONCE):
+        for row in connection.execute(query.where(tasks.c.key.in_(wanted[start : start + KEYS_AT_ONCE]))):
+            found[row.key] = task_from_row(row)
+    return found
+
+
+def list_tasks(
+    connection: Connection, owner_id: int, limit: int | None, offset: int, status: str | None, name: str | None
+) -> list[Task]:
+    """Return an account's tasks, the newest first."""
+    query = select(tasks).where(tasks.c.owner_id == owner_id)
+    if status is not None:
+        query = query.where(tasks.c.status == status)
+    if name is not None:
+        query = query.where(tasks.c.name == name)
+    query = query.order_by(tasks.c.queued_at.desc(), tasks.c.key.desc()).limit(limit).offset(offset)
+    return [task_from_row(row) for row in connection.execute(query)]
 
 
 def apply_event(connection: Connection, key: str, event: Event) -> Task | None:
@@ -125,6 +169,8 @@ def apply_event(connection: Connection, key: str, event: Event) -> Task | None:
         values["progress"] = None
     if after.is_final:
         values["completed_at"] = moment
+    if isinstance(event, Succeeded):
+        values |= {"result_name": event.result_name, "outputs": list(event.outputs) or None}
     changed = connection.execute(
         update(tasks)
         .where(tasks.c.key == key, tasks.c.attempt == before.state.attempt, tasks.c.status == before.state.status)

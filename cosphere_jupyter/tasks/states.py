@@ -23,7 +23,7 @@ CRASH_BUDGET = 2
 
 @dataclass(frozen=True)
 class TaskState:
-    """What decides about a task's next step."""
+    """What decides about a task's next step. ``result`` of an error is what programs may read of it, or None."""
 
     status: Status = "queued"
     attempt: int = 0
@@ -47,18 +47,21 @@ class Claimed:
 
 @dataclass(frozen=True)
 class Succeeded:
-    """The attempt ended well."""
+    """The attempt ended well; ``result_name`` and ``outputs`` tell what it left in the result store."""
 
     attempt: int
     result: Any
+    result_name: str | None = None
+    outputs: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
 class Failed:
-    """The attempt ended with an error of the work itself; trying again would not help."""
+    """The attempt ended with an error of the work itself; trying again would not help. ``details``: any JSON."""
 
     attempt: int
     error: str
+    details: Any = None
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,7 @@ def transition(state: TaskState, event: Event) -> TaskState | None:
     if isinstance(event, Succeeded):
         return replace(state, status="success", result=event.result)
     if isinstance(event, Failed):
-        return replace(state, status="error", error=event.error)
+        return replace(state, status="error", error=event.error, result=event.details)
     if isinstance(event, Crashed):
         return _after_crash(replace(state, crashes=state.crashes + 1), event.how)
     return _again(state, "the server stopped while the task was running")

@@ -1,0 +1,187 @@
+"""Who wants to know when a task changes, and telling them without holding up the event loop.
+
+A change marks a key as dirty; one pump reads the dirty keys that somebody watches in one database read and gives the
+same `Task` objects to all of their subscribers. A slow subscriber gets the newest state of each task, not every one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
+from logging import Logger
+from typing import TypeVar
+
+from ..errors import Unavailable
+from .records import Task
+
+Read = Callable[[list[str]], Awaitable[dict[str, Task]]]
+Place = TypeVar("Place", str, int)
+
+# Subscribers that are told before the event loop gets its next turn.
+CHUNK = 100
+# Keys of one database read.
+READ_LIMIT = 500
+# Tasks that are held for a subscriber who does not come for them; of further ones only the keys are held.
+HELD_LIMIT = 200
+RETRY_SECONDS = 1.0
+
+
+class Subscription:
+    """The changes of some tasks, or of all tasks of an account, since it was made."""
+
+    def __init__(self, hub: Hub, number: int) -> None:
+        self._hub = hub
+        self.number = number
+        self._pending: dict[str, Task | None] = {}
+        self._seen: dict[str, tuple[bool, int, bool]] = {}
+        self.changed = asyncio.Event()
+
+    async def changes(self, timeout: float | None = None) -> list[Task]:
+        """Wait for changes and return each changed task once, as it is now; empty after ``timeout`` seconds.
+
+        At most `HELD_LIMIT` tasks are returned at once, in the order in which they changed. ``Unavailable`` when the
+        workspace stops.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            if self._pending and (tasks := await self._hub.collect(self)):
+                return tasks
+            self._hub.check_open()
+            self.changed.clear()
+            try:
+                await asyncio.wait_for(self.changed.wait(), None if deadline is None else deadline - time.monotonic())
+            except asyncio.TimeoutError:
+                return []
+
+    def seen(self, tasks: Iterable[Task]) -> None:
+        """Say what the subscriber has read by itself: nothing older will be told."""
+        for task in tasks:
+            self._seen[task.key] = _age(task)
+
+    def put(self, task: Task) -> None:
+        """Take a change; for the hub."""
+        known = self._pending.pop(task.key, None)
+        is_room = known is not None or len(self._pending) < HELD_LIMIT
+        self._pending[task.key] = task if is_room else None
+        self.changed.set()
+
+    def take(self) -> dict[str, Task | None]:
+        """Give away the changes that are next; for the hub. None stands for a task that must be read."""
+        keys = list(self._pending)[:HELD_LIMIT]
+        return {key: self._pending.pop(key) for key in keys}
+
+    def is_news(self, task: Task) -> bool:
+        """Whether this is not older than what the subscriber has seen; for the hub."""
+        seen = self._seen.get(task.key)
+        if seen is not None and _age(task) > seen:
+            del self._seen[task.key]
+        return seen is None or _age(task) >= seen
+
+
+def _age(task: Task) -> tuple[bool, int, bool]:
+    """What only grows in the life of a task."""
+    return task.state.is_final, task.state.attempt, task.state.status == "queued"
+
+
+class Hub:
+    """One per process. ``read`` returns tasks by their keys as they are now."""
+
+    def __init__(self, read: Read, log: Logger) -> None:
+        self._read = read
+        self._log = log
+        self._by_key: defaultdict[str, set[Subscription]] = defaultdict(set)
+        self._by_owner: defaultdict[int, set[Subscription]] = defaultdict(set)
+        self._made = 0
+        # Keys in the order in which they changed.
+        self._dirty: dict[str, None] = {}
+        self._pump: asyncio.Task[None] | None = None
+        self._is_closed = False
+        # Who reads holds it until what was read is handed over: nobody is told an older state after a newer one.
+        self._reading = asyncio.Lock()
+
+    @contextmanager
+    def subscribe(self, keys: Iterable[str] = (), owner_id: int | None = None) -> Iterator[Subscription]:
+        """Tell of changes of these tasks and of all tasks of an account, also future ones.
+
+        Subscribe first and read the present state then: a change between the two is not lost.
+        """
+        self._made += 1
+        subscription = Subscription(self, self._made)
+        watched = set(keys)
+        for key in watched:
+            self._by_key[key].add(subscription)
+        if owner_id is not None:
+            self._by_owner[owner_id].add(subscription)
+        try:
+            yield subscription
+        finally:
+            for key in watched:
+                _remove(self._by_key, key, subscription)
+            if owner_id is not None:
+                _remove(self._by_owner, owner_id, subscription)
+
+    def changed(self, key: str, owner_id: int | None = None) -> None:
+        """Say that a task has changed, after the commit that says so. ``owner_id`` None: whose it is, is not known."""
+        is_owner_watching = bool(self._by_owner) if owner_id is None else owner_id in self._by_owner
+        if self._is_closed or not (is_owner_watching or key in self._by_key):
+            return
+        self._dirty[key] = None
+        if self._pump is None or self._pump.done():
+            self._pump = asyncio.ensure_future(self._tell())
+
+    async def collect(self, subscription: Subscription) -> list[Task]:
+        """Return the tasks that wait for a subscriber; see `Subscription.changes`."""
+        async with self._reading:
+            waiting = subscription.take()
+            missing = [key for key, task in waiting.items() if task is None]
+            found = await self._read(missing) if missing else {}
+        tasks = [task or found.get(key) for key, task in waiting.items()]
+        return [task for task in tasks if task is not None and subscription.is_news(task)]
+
+    def check_open(self) -> None:
+        """Raise ``Unavailable`` once nothing more will be told."""
+        if self._is_closed:
+            raise Unavailable("the workspace is stopping")
+
+    def close(self) -> None:
+        """Tell nothing more, and let nobody wait for it."""
+        self._is_closed = True
+        if self._pump is not None:
+            self._pump.cancel()
+        for subscription in set().union(*self._by_key.values(), *self._by_owner.values()):
+            subscription.changed.set()
+
+    async def _tell(self) -> None:
+        while self._dirty:
+            keys = list(self._dirty)[:READ_LIMIT]
+            for key in keys:
+                del self._dirty[key]
+            # Who subscribes during the read will read for itself what it finds.
+            last = self._made
+            try:
+                async with self._reading:
+                    tasks = await self._read(keys)
+                    await self._hand_over([(task, each) for task in tasks.values() for each in self._who(task, last)])
+            except Exception:
+                self._log.exception("Changes of tasks could not be read; trying again")
+                await asyncio.sleep(RETRY_SECONDS)
+                self._dirty = {**dict.fromkeys(keys), **self._dirty}
+
+    def _who(self, task: Task, last: int) -> list[Subscription]:
+        own = self._by_owner.get(task.owner_id, ()) if task.owner_id is not None else ()
+        return [each for each in {*self._by_key.get(task.key, ()), *own} if each.number <= last]
+
+    async def _hand_over(self, changes: list[tuple[Task, Subscription]]) -> None:
+        for start in range(0, len(changes), CHUNK):
+            for task, subscription in changes[start : start + CHUNK]:
+                subscription.put(task)
+            await asyncio.sleep(0)
+
+
+def _remove(places: defaultdict[Place, set[Subscription]], place: Place, subscription: Subscription) -> None:
+    places[place].discard(subscription)
+    if not places[place]:
+        del places[place]

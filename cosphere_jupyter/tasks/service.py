@@ -1,0 +1,123 @@
+"""All that callers do with tasks, whatever they are named: read, list, wait, follow, cancel."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Any, Protocol
+
+import orjson
+from sqlalchemy import Connection
+
+from ..database.engine import Database
+from ..errors import NotFound
+from ..results.folder import FolderStore
+from . import records
+from .engine import RESULT_FILE, TaskEngine
+from .hub import Subscription
+from .records import Task
+from .states import CancelRequested
+
+
+class Caller(Protocol):
+    """What is asked of an account here."""
+
+    @property
+    def id(self) -> int:
+        """Its id."""
+
+    @property
+    def email(self) -> str:
+        """Its e-mail address."""
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether everybody's tasks are open to it."""
+
+
+class Tasks:
+    """The tasks of the workspace. ``caller`` None stands for whoever knows the key: the key is the capability."""
+
+    def __init__(self, database: Database, engine: TaskEngine, store: FolderStore) -> None:
+        self._database = database
+        self._engine = engine
+        self._store = store
+
+    async def read(self, keys: Sequence[str], caller: Caller | None) -> dict[str, Task]:
+        """Return the tasks with these keys: those that exist and are the caller's (an ADMIN's are all)."""
+        owner_id = None if caller is None or caller.is_admin else caller.id
+        found = await self._database.read(lambda connection: records.read_tasks(connection, keys, owner_id))
+        return {key: self._fresh(task) for key, task in found.items()}
+
+    async def bulk_read(
+        self,
+        caller: Caller,
+        limit: int | None = None,
+        offset: int = 0,
+        status: str | None = None,
+        name: str | None = None,
+    ) -> list[Task]:
+        """Return the caller's own tasks, the newest first."""
+        tasks = await self._database.read(
+            lambda connection: records.list_tasks(connection, caller.id, limit, offset, status, name)
+        )
+        return [self._fresh(task) for task in tasks]
+
+    async def wait(self, keys: Sequence[str], caller: Caller | None, seconds: float | None) -> dict[str, Task]:
+        """Return the tasks when all of them are final, or after ``seconds`` (None: as long as it takes)."""
+        deadline = None if seconds is None else time.monotonic() + seconds
+        with self.subscribe(keys) as subscription:
+            tasks = await self.read(keys, caller)
+            subscription.seen(tasks.values())
+            while not all(task.state.is_final for task in tasks.values()):
+                remaining = None if deadline is None else deadline - time.monotonic()
+                if remaining is not None and remaining <= 0:
+                    break
+                tasks |= {task.key: task for task in await subscription.changes(remaining) if task.key in tasks}
+        return tasks
+
+    async def cancel(self, key: str, caller: Caller) -> Task:
+        """End a task as cancelled and kill its process; a task that is final stays as it is.
+
+        Raises:
+            NotFound: there is no such task, or it is not the caller's.
+        """
+        task, is_new = await self._database.write(lambda connection: self._cancel(connection, key, caller))
+        if is_new:
+            self._engine.kill(key, task.owner_id)
+        return task
+
+    def _cancel(self, connection: Connection, key: str, caller: Caller) -> tuple[Task, bool]:
+        task = records.read_task(connection, key)
+        if task is None or not (caller.is_admin or task.owner_id == caller.id):
+            raise NotFound("task")
+        ended = records.apply_event(connection, key, CancelRequested(caller.email))
+        if ended is None:
+            return task, False
+        self._engine.ended(connection, ended)
+        return ended, True
+
+    async def result_of(self, task: Task) -> Any:
+        """Return the result of a successful task, also one that is too big for the database.
+
+        Raises:
+            NotFound: the result was in the store and is gone.
+        """
+        if task.state.result is not None or task.result_name is None:
+            return task.state.result
+        return await asyncio.to_thread(self._read_result, task.result_name)
+
+    def _read_result(self, name: str) -> Any:
+        files = [file["name"] for file in self._store.manifest(name)["files"]]
+        return orjson.loads(self._store.file(name, RESULT_FILE).read_bytes()) if RESULT_FILE in files else None
+
+    def subscribe(self, keys: Iterable[str] = (), owner_id: int | None = None) -> AbstractContextManager[Subscription]:
+        """Follow these tasks, and all tasks of an account if one is given; see `Hub.subscribe`."""
+        return self._engine.hub.subscribe(keys, owner_id)
+
+    def _fresh(self, task: Task) -> Task:
+        progress = self._engine.progress_of(task)
+        return task if progress is task.progress else replace(task, progress=progress)
