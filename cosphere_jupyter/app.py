@@ -26,7 +26,9 @@ from .sizes import parse_size
 
 TRY_AGAIN_SECONDS = 5.0
 # Names of query parameters and JSON keys that must not stand in a log line.
-SECRET_PARAMETERS = ["signature", "secret", "password", "api_key", "oauth_token", "refresh_token", "assertion", "Token"]
+SECRET_PARAMETERS = ["signature", "secret", "password", "api_key", "refresh_token", "oauth_token", "assertion", "Token"]
+# The key of a task is all that it takes to read it, where an operator opens statuses.
+SECRET_PARAMETERS += ["task"]
 
 
 class CosphereApp(ExtensionApp):
@@ -79,8 +81,16 @@ class CosphereApp(ExtensionApp):
     )
     child_idle_seconds = Float(60.0, config=True, help="How long an idle child process is kept warm, in seconds.")
 
+    open_task_statuses = Bool(
+        False,
+        config=True,
+        help="Whether whoever knows the key of a task may read its status and its files without a credential.",
+    )
+
     subcommands = {
         "account": ("cosphere_jupyter.cli.account.AccountApp", "Create, list and disable accounts, and make tokens."),
+        "secret": ("cosphere_jupyter.cli.credentials.SecretApp", "Create, list and revoke secrets for programs."),
+        "apikey": ("cosphere_jupyter.cli.credentials.ApiKeyApp", "Create, list and revoke API keys for web pages."),
         "demo": ("cosphere_jupyter.cli.demo.DemoApp", "Show the main job on real data."),
     }
 
@@ -156,6 +166,7 @@ class CosphereApp(ExtensionApp):
             password_sign_in=self.password_sign_in,
             providers=read_providers(self.oidc_providers, self.google_client_id),
             child_idle_seconds=self.child_idle_seconds,
+            open_task_statuses=self.open_task_statuses,
             card=self._card,
         )
 

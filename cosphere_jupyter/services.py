@@ -42,6 +42,8 @@ class Settings:
     results_ttl: int = 30 * 86400
     results_max_size: int = 0
     child_idle_seconds: float = 60.0
+    # Whether whoever knows a task's key may read its status without a credential.
+    open_task_statuses: bool = False
     # With what people may sign in on the page, besides what Jupyter itself knows them by.
     password_sign_in: bool = True
     providers: tuple[Provider, ...] = ()
@@ -162,6 +164,7 @@ class Services:
         """Keep the card up to date for whom ``jupyter cosphere account`` speaks while the server runs."""
         owner = await self.accounts.owner()
         if account.id == owner.id:
+        self.task_credentials.forget()
             claims = {"id": owner.id, "email": owner.email, "type": owner.type, "epoch": owner.epoch}
             await asyncio.to_thread(self._ownership.announce, {**self.settings.card(), "account": claims})
 
@@ -209,6 +212,7 @@ class Services:
         from .accounts.sign_in import SignIn
         from .accounts.tokens import TokenSigner, read_or_create_key
         from .accounts.verification import PasswordVerifier
+        from .accounts.task_credentials import TaskCredentials
         from .catalogue.profiles import Profiles, ProfileTask
         from .catalogue.service import Catalogue
         from .downloads.estimate import Estimates
@@ -226,7 +230,8 @@ class Services:
         signer = TokenSigner(read_or_create_key(keys / "jwt.key"), settings.token_lifetime)
         passwords = Passwords()
         self.accounts = Accounts(self.database, signer, passwords, self._announce)
-        self.identity = IdentityChain(self.accounts)
+        self.task_credentials = TaskCredentials(self.database)
+        self.identity = IdentityChain(self.accounts, self.task_credentials)
         self.sign_in = SignIn(self.database, self.accounts, settings.clock)
         self.openid = OpenIdSignIn(
             self.database,

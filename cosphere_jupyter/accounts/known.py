@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import time
-from typing import TYPE_CHECKING
+from typing import Generic, TypeVar
 
-if TYPE_CHECKING:
-    from .service import Account
+Found = TypeVar("Found")
 
 SECONDS = 1.0
 MOST = 1024
 
 
-class KnownCallers:
-    """A small memory of accounts by credential; credentials are kept as digests only."""
+class KnownCallers(Generic[Found]):
+    """A small memory of what was found by credential; credentials are kept as digests only."""
 
     def __init__(self) -> None:
-        self._found: dict[bytes, tuple[Account, float]] = {}
+        self._found: dict[bytes, tuple[Found, float]] = {}
         self._generation = 0
 
     @property
@@ -29,18 +28,18 @@ class KnownCallers:
         """Changes with every ``forget``: what was read before must not be remembered after."""
         return self._generation
 
-    def find(self, credential: str) -> Account | None:
-        """Return the account, if it was found within the last second and nothing has changed since."""
+    def find(self, credential: str) -> Found | None:
+        """Return what was found, if that was within the last second and nothing has changed since."""
         known = self._found.get(_digest(credential))
         return known[0] if known and known[1] > time.monotonic() else None
 
-    def remember(self, credential: str, account: Account, generation: int) -> None:
+    def remember(self, credential: str, found: Found, generation: int) -> None:
         """Keep what was read while ``generation`` was the present one."""
         if generation != self._generation:
             return
         if len(self._found) >= MOST:
             self._found.clear()
-        self._found[_digest(credential)] = (account, time.monotonic() + SECONDS)
+        self._found[_digest(credential)] = (found, time.monotonic() + SECONDS)
 
     def forget(self) -> None:
         """Forget everything: an account has changed."""

@@ -70,7 +70,7 @@ class Accounts:
         self._signer = signer
         self._passwords = passwords
         self._on_change = on_change
-        self._known = KnownCallers()
+        self._known: KnownCallers[Account] = KnownCallers()
 
     async def create(
         self,

@@ -12,6 +12,7 @@ class Access(Enum):
 
     OPEN = "anybody"
     SIGNED_LINK = "whoever holds a link that the workspace has signed"
+    TASK_KEY = "any active account, or, where the operator opens statuses, whoever knows a task's key"
     ACCOUNT = "any active account"
     ADMIN = "an account of type ADMIN"
 

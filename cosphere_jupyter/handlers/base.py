@@ -17,6 +17,7 @@ from tornado.web import HTTPError
 
 from ..accounts.identity import Caller
 from ..accounts.service import Account
+from ..accounts.task_credentials import Page
 from ..errors import AccessDenied, BodyUnreadable, CosphereError, Unauthenticated
 from .access import Access, Route
 from .fields import Fields, FieldsFor, parse_body, parse_query
@@ -42,6 +43,12 @@ class BaseHandler(ExtensionHandlerMixin, JupyterHandler):
     content_type: ClassVar[str] = "application/json"
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
+    # What a 401 asks for.
+    challenge: ClassVar[str] = 'Bearer realm="cosphere"'
+    # API keys stand in web pages for everybody to read: no face but that of tasks takes them.
+    takes_api_keys: ClassVar[bool] = False
+    # Whether even a GET changes something, so that a foreign page must not be able to send it.
+    has_effects: ClassVar[bool] = False
         """Mark every verb as one that does not need *Jupyter's* login: ``prepare`` decides by the route's access."""
         super().__init_subclass__(**kwargs)
         for verb in ("get", "head", "post", "put", "patch", "delete", "options"):
@@ -84,10 +91,14 @@ class BaseHandler(ExtensionHandlerMixin, JupyterHandler):
         self.set_cors_headers()
 
     async def _authorise(self, access: Access) -> None:
-        self.caller = await self.services.identity.find(self.request.headers.get("Authorization"), self._jupyter_knows)
+        headers = self.request.headers
+        page = Page(headers.get("Referer"), headers.get("Origin"))
+        self.caller = await self.services.identity.find(self.authorization(), self._jupyter_knows, page)
         if self.caller is None:
             raise Unauthenticated("COULD_NOT_FIND_AUTH_TOKEN")
-        if self.caller.is_ambient and self.request.method not in SAFE_METHODS:
+        if self.caller.api_key and not self.takes_api_keys:
+            raise AccessDenied("an API key may only create tasks and read them")
+        if self.caller.is_ambient and (self.has_effects or self.request.method not in SAFE_METHODS):
             # Jupyter's own rules: the _xsrf cookie beside the header, and the origin.
             super().check_xsrf_cookie()
         if access is Access.ADMIN and not self.caller.account.is_admin:
@@ -95,6 +106,10 @@ class BaseHandler(ExtensionHandlerMixin, JupyterHandler):
 
     async def _jupyter_knows(self) -> bool:
         user = self.identity_provider.get_user(self)
+    def authorization(self) -> str | None:
+        """Return the credential that was sent, as the header ``Authorization`` has it."""
+        return self.request.headers.get("Authorization")
+
         if inspect.isawaitable(user):
             user = await user
         self.current_user = self._jupyter_current_user = user
@@ -189,7 +204,7 @@ class BaseHandler(ExtensionHandlerMixin, JupyterHandler):
         error = kwargs.get("exc_info", (None, None, None))[1]
         status, body = self.error_answer(error, status_code)
         if status == 401:
-            self.set_header("WWW-Authenticate", 'Bearer realm="cosphere"')
+            self.set_header("WWW-Authenticate", self.challenge)
         if status == 405:
             self.set_header("Allow", ", ".join(self.route.allowed_methods()))
         if retry_after := getattr(error, "retry_after", None):
