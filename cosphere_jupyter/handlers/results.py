@@ -40,7 +40,7 @@ class ResultHandler(CosphereHandler):
         elif file_name == ARCHIVE:
             await self._send_archive(name)
         else:
-            await self._send_file(await asyncio.to_thread(self.services.store.file, name, file_name))
+            await self._send_file(name, file_name)
 
     def error_answer(self, error: BaseException | None, status: int) -> tuple[int, Any]:
         """Say what is wrong with a link: it is all that its holder has."""
@@ -59,10 +59,11 @@ class ResultHandler(CosphereHandler):
         files = [{**file, "uri": mount + self.services.links.sign(name, file["name"])} for file in manifest["files"]]
         self.send_json({**manifest, "files": files, "folder": str(self.services.store.folder(name))})
 
-    async def _send_file(self, path: Path) -> None:
+    async def _send_file(self, name: str, file_name: str) -> None:
+        path, facts = await asyncio.to_thread(self.services.store.entry, name, file_name)
         size = (await asyncio.to_thread(path.stat)).st_size
         start, end = self._range(size)
-        self.set_header("Content-Type", "application/vnd.apache.parquet")
+        self.set_header("Content-Type", facts.get("content_type", "application/vnd.apache.parquet"))
         self.set_header("Content-Disposition", f'attachment; filename="{path.name}"')
         self.set_header("Accept-Ranges", "bytes")
         self.set_header("Content-Length", str(end - start))

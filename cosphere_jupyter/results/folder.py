@@ -66,9 +66,14 @@ class FolderStore:
 
     def file(self, name: str, file_name: str) -> Path:
         """Return the path of a file that the manifest names, or raise ``NotFound``."""
-        if not any(file["name"] == file_name for file in self.manifest(name)["files"]):
-            raise NotFound("result")
-        return self.folder(name) / file_name
+        return self.entry(name, file_name)[0]
+
+    def entry(self, name: str, file_name: str) -> tuple[Path, dict[str, Any]]:
+        """Return the path of a file and what the manifest says of it, or raise ``NotFound``."""
+        for file in self.manifest(name)["files"]:
+            if file["name"] == file_name:
+                return self.folder(name) / file_name, file
+        raise NotFound("result")
 
     def exists(self, name: str) -> bool:
         """Whether the result is published."""
