@@ -254,6 +254,12 @@ def result_name(task: Task) -> str:
     return f"{fingerprint[:2]}/{fingerprint}/{task.key}-{task.state.attempt}"
 
 
+def read_requests_after(connection: Connection, caller: Account, after: int, limit: int) -> list[DownloadRequest]:
+    """Return the next requests that an account waits for, by id: what came or went meanwhile moves none of them."""
+    query = _waited_for(caller).where(download_requests.c.id > after).order_by(download_requests.c.id).limit(limit)
+    return _requests(connection, connection.execute(query).all())
+
+
 def read_request_of_task(connection: Connection, task: Task) -> DownloadRequest:
     """Return the request whose present task this is, or raise ``NotFound``."""
     found = _requests(

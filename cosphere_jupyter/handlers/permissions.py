@@ -39,6 +39,19 @@ def _subject(each: dict[str, Any]) -> Subject:
 FIELDS: dict[str, Field] = {"permissions": Json(_errors)}
 
 
+def permissions_of(values: dict[str, Any]) -> list[Permission]:
+    """Return what a body of `FIELDS` gives."""
+    return [Permission(_subject(each), Level[each["level"].upper()]) for each in values["permissions"]]
+
+
+def entities_of(given: list[Permission]) -> list[dict[str, Any]]:
+    """Return permissions as they are shown."""
+    return [
+        {"subject_type": each.subject.type, "subject_id": each.subject.id, "level": each.level.name.lower()}
+        for each in given
+    ]
+
+
 class ItemPermissionsHandler(CosphereHandler):
     """``/catalogue/items/{item_id}/permissions/``."""
 
@@ -49,14 +62,9 @@ class ItemPermissionsHandler(CosphereHandler):
 
     async def put(self, item_id: str) -> None:
         """UPDATE_CATALOGUEITEM_PERMISSIONS: what is sent is all that is given from then on."""
-        values = await self.body(FIELDS)
-        wanted = [Permission(_subject(each), Level[each["level"].upper()]) for each in values["permissions"]]
+        wanted = permissions_of(await self.body(FIELDS))
         given = await self.services.catalogue.set_permissions(self.path_id(item_id), wanted)
         self._send("CATALOGUEITEM_PERMISSIONS_UPDATED", given)
 
     def _send(self, event: str, given: list[Permission]) -> None:
-        entities = [
-            {"subject_type": each.subject.type, "subject_id": each.subject.id, "level": each.level.name.lower()}
-            for each in given
-        ]
-        self.send_event(event, "permissions_list", permissions=entities)
+        self.send_event(event, "permissions_list", permissions=entities_of(given))

@@ -12,7 +12,8 @@ from enum import IntEnum
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, literal, or_, select, true
 
-from ..accounts.service import Account, groups_of
+from ..accounts.service import Account, accounts_by_id, group_ids, groups_of
+from ..errors import ModelInvalid
 from .tables import permissions
 
 SUBJECT_TYPES = ("account", "group", "everyone")
@@ -88,6 +89,16 @@ def permissions_on(connection: Connection, resource_type: str, resource_id: int)
     return [Permission(Subject(row.subject_type, row.subject_id), Level(row.level)) for row in rows]
 
 
+def check_subjects(connection: Connection, given: Sequence[Permission]) -> None:
+    """Raise ``ModelInvalid`` for the first subject that does not exist."""
+    wanted = {each.subject.id for each in given if each.subject.type == "account"}
+    if unknown := sorted(wanted - accounts_by_id(connection, set(wanted)).keys()):
+        raise ModelInvalid({"permissions": [f"account instance with id {unknown[0]} does not exist."]})
+    wanted = {each.subject.id for each in given if each.subject.type == "group"}
+    if unknown := sorted(wanted - group_ids(connection, wanted)):
+        raise ModelInvalid({"permissions": [f"group instance with id {unknown[0]} does not exist."]})
+
+
 def replace_permissions(
     connection: Connection, resource_type: str, resource_id: int, given: Sequence[Permission]
 ) -> None:
@@ -95,6 +106,17 @@ def replace_permissions(
     forget(connection, resource_type, resource_id)
     for each in given:
         give(connection, resource_type, resource_id, each)
+
+
+def decide(connection: Connection, resource_type: str, resource_id: int, given: Sequence[Permission]) -> None:
+    """Replace permissions on a resource that has a default, and remember that somebody has decided about it.
+
+    What is left for everyone is always stored, also that it is nothing: no row at all means that nobody has decided.
+    """
+    replace_permissions(connection, resource_type, resource_id, given)
+    if all(each.subject != EVERYONE for each in given if each.level is not Level.NONE):
+        row = {"resource_type": resource_type, "resource_id": resource_id, "level": int(Level.NONE)}
+        connection.execute(insert(permissions).values(**row, subject_type=EVERYONE.type, subject_id=EVERYONE.id))
 
 
 def give(connection: Connection, resource_type: str, resource_id: int, given: Permission) -> None:
