@@ -132,6 +132,13 @@ def read_page(connection: Connection, caller: Account, limit: int | None, offset
     return items_from_rows(connection.execute(_PAGE_FOR, {**page, "caller_id": caller.id}))
 
 
+def read_items_after(connection: Connection, caller: Account, after: int, limit: int) -> list[CatalogueItem]:
+    """Return the next items that an account may see, by id: what came or went meanwhile moves none of them."""
+    later = may_see(caller, catalogue_items.c.id), catalogue_items.c.id > after
+    ids = select(catalogue_items.c.id).where(*later).order_by(catalogue_items.c.id).limit(limit)
+    return items_from_rows(connection.execute(page_of(ids)))
+
+
 def items_from_rows(rows: Iterable[Row[Any]]) -> list[CatalogueItem]:
     """Build items from rows of ``ITEMS``; the same people are mentioned again and again."""
     people: dict[int | None, AccountName | None] = {None: None}

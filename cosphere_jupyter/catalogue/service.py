@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from ..accounts.service import Account, accounts_by_id, group_ids, read_account
+from ..accounts.service import Account, read_account
 from ..database.engine import Database
 from ..database.schema import now
 from ..errors import FieldsInvalid, ModelInvalid, NotFound
@@ -16,6 +16,7 @@ from ..permissions.service import (
     EVERYONE,
     Level,
     Permission,
+    check_subjects,
     forget,
     give,
     permissions_on,
@@ -25,6 +26,7 @@ from . import search
 from .items import RESOURCE, CatalogueItem, items_from_rows, may_see, page_of, read_item, read_page
 from .items import AccountName as AccountName
 from .items import read_items as read_items
+from .items import read_items_after as read_items_after
 from .profiles import Profile as Profile
 from .profiles import Profiles as Profiles
 from .profiles import read_profile as read_profile
@@ -173,12 +175,7 @@ def _permissions(connection: Connection, item_id: int) -> list[Permission]:
 
 def _set_permissions(connection: Connection, item_id: int, given: Sequence[Permission]) -> list[Permission]:
     read_item(connection, item_id)
-    wanted = {each.subject.id for each in given if each.subject.type == "account"}
-    if unknown := sorted(wanted - accounts_by_id(connection, set(wanted)).keys()):
-        raise ModelInvalid({"permissions": [f"account instance with id {unknown[0]} does not exist."]})
-    wanted = {each.subject.id for each in given if each.subject.type == "group"}
-    if unknown := sorted(wanted - group_ids(connection, wanted)):
-        raise ModelInvalid({"permissions": [f"group instance with id {unknown[0]} does not exist."]})
+    check_subjects(connection, given)
     replace_permissions(connection, RESOURCE, item_id, given)
     return permissions_on(connection, RESOURCE, item_id)
 
