@@ -153,6 +153,8 @@ class Services:
         await self.retention.expire()
         await self.downloads.sweep()
         await self.profiles.sweep()
+        await self.exports.sweep()
+        await self.exports.give_defaults()
         await self.tasks.start()
         self._sweeper = asyncio.ensure_future(self._sweep_results())
 
@@ -162,9 +164,9 @@ class Services:
 
     async def _announce(self, account: Account) -> None:
         """Keep the card up to date for whom ``jupyter cosphere account`` speaks while the server runs."""
+        self.task_credentials.forget()
         owner = await self.accounts.owner()
         if account.id == owner.id:
-        self.task_credentials.forget()
             claims = {"id": owner.id, "email": owner.email, "type": owner.type, "epoch": owner.epoch}
             await asyncio.to_thread(self._ownership.announce, {**self.settings.card(), "account": claims})
 
@@ -210,9 +212,9 @@ class Services:
         from .accounts.passwords import Passwords
         from .accounts.service import Accounts
         from .accounts.sign_in import SignIn
+        from .accounts.task_credentials import TaskCredentials
         from .accounts.tokens import TokenSigner, read_or_create_key
         from .accounts.verification import PasswordVerifier
-        from .accounts.task_credentials import TaskCredentials
         from .catalogue.profiles import Profiles, ProfileTask
         from .catalogue.service import Catalogue
         from .downloads.estimate import Estimates
@@ -220,6 +222,10 @@ class Services:
         from .downloads.service import Downloads
         from .downloads.task import DownloadTask
         from .executors.duckdb.executor import DuckDBExecutor
+        from .exports.results import ResultType
+        from .exports.rows import own_tables
+        from .exports.service import Exports
+        from .exports.task import ExportTask
         from .results.folder import FolderStore
         from .results.links import LinkSigner
         from .tasks.children import Children
@@ -263,6 +269,9 @@ class Services:
         self.tasks.register(profiling)
         self.profiles = Profiles(self.database, self.tasks, profiling, samples)
         self.estimates = Estimates(self.database, self.downloads, self.tasks, self.duckdb, self.profiles)
+        self.exports = Exports(self.database, self.tasks, self.store)
+        self.exports.register(*own_tables(self.database), ResultType(self.downloads, self.catalogue, self.store))
+        self.tasks.register(ExportTask(self.database, self.store, self.exports))
 
     # -- what one room needs of another ----------------------------------------------------------------------------
 
@@ -288,6 +297,7 @@ class Services:
             try:
                 gone = [*await self.retention.expire(), *await self.downloads.sweep()]
                 await self.profiles.sweep()
+                await self.exports.sweep()
             except Exception:
                 self.log.exception("The result store could not be swept")
             else:

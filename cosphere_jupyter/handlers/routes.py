@@ -12,6 +12,14 @@ from .access import Access, Route
 from .accounts import AccountHandler, AccountsHandler, AccountTokensHandler, MeHandler
 from .catalogue import CatalogueItemHandler, CatalogueItemsHandler, SamplesAndDistributionsHandler
 from .downloader import DownloadRequestHandler, DownloadRequestsHandler, EstimateHandler
+from .downloads import (
+    DownloadFileHandler,
+    DownloadHandler,
+    DownloadsHandler,
+    DownloadsNotFoundHandler,
+    DownloadTypePermissionsHandler,
+    DownloadTypesHandler,
+)
 from .fallback import NotFoundHandler, SlashHandler
 from .permissions import ItemPermissionsHandler
 from .results import ResultHandler
@@ -62,6 +70,16 @@ ROUTES: tuple[Route, ...] = (
     Route(r"downloader/requests/", DownloadRequestsHandler, {"GET": ACCOUNT, "POST": ACCOUNT}),
     Route(r"downloader/requests/estimate/", EstimateHandler, {"POST": ACCOUNT}),
     Route(r"downloader/requests/(?P<request_id>\d+)", DownloadRequestHandler, {"GET": ACCOUNT, "DELETE": ACCOUNT}),
+    # Downloads API; the types are ours.
+    Route(r"api/downloads/?", DownloadsHandler, {"POST": ACCOUNT}),
+    Route(r"api/downloads/(?P<download_id>[^/]+)/?", DownloadHandler, {"GET": ACCOUNT}),
+    Route(r"api/downloads/(?P<download_id>[^/]+)/file/?", DownloadFileHandler, {"GET": ACCOUNT}),
+    Route(r"api/download_types/?", DownloadTypesHandler, {"GET": ACCOUNT}),
+    Route(
+        r"api/download_types/(?P<name>[^/]+)/permissions/?",
+        DownloadTypePermissionsHandler,
+        {"GET": ADMIN, "PUT": ADMIN},
+    ),
     # Results (ours): what manifest_uri and download_uri point at.
     Route(
         r"results/(?P<name>[0-9a-f]{2}/[0-9a-f]{64}/[0-9A-Za-z]+-\d+)/(?P<file_name>[0-9A-Za-z._-]+)",
@@ -74,8 +92,12 @@ ROUTES: tuple[Route, ...] = (
 
 
 def handlers() -> list[tuple[str, type, dict[str, Any]]]:
-    """Return the table as Jupyter's extension manager takes it; the last row answers for all other paths."""
+    """Return the table as Jupyter's extension manager takes it; the last row answers for all other paths.
+
+    A face with its own shape of errors has such a row of its own.
+    """
     rows: list[tuple[str, type, dict[str, Any]]] = [
         (rf"{MOUNT}/{route.pattern}", route.handler, {"route": route}) for route in ROUTES
     ]
+    rows.append((rf"{MOUNT}/api/download(?:s|_types)(?:/.*)?", DownloadsNotFoundHandler, {}))
     return [*rows, (rf"{MOUNT}(?:/.*)?", NotFoundHandler, {})]
