@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from .client.errors import (
         ApiError,
         CosphereError,
+        DownloadFailed,
+        DownloadTimeout,
         InvalidFilter,
         InvalidRequest,
         NotAllowed,
@@ -35,17 +37,25 @@ if TYPE_CHECKING:
         ResultUnreadable,
         ServerNotFound,
         ServerUnavailable,
+        TaskFailed,
+        TaskTimeout,
         UnknownColumn,
         UnknownTable,
     )
     from .client.estimates import Estimate
+    from .client.exports import TypedDownload
     from .client.permissions import Permission
     from .client.query import Filter
+    from .client.statuses import TaskStatus
+    from .client.task_groups import TaskGroup
+    from .client.tasks import Task
     from .client.workspace import Workspace
 
 __all__ = [
     "ApiError",
     "CosphereError",
+    "DownloadFailed",
+    "DownloadTimeout",
     "Estimate",
     "Filter",
     "InvalidFilter",
@@ -61,6 +71,12 @@ __all__ = [
     "ResultUnreadable",
     "ServerNotFound",
     "ServerUnavailable",
+    "Task",
+    "TaskFailed",
+    "TaskGroup",
+    "TaskStatus",
+    "TaskTimeout",
+    "TypedDownload",
     "UnknownColumn",
     "UnknownTable",
     "Workspace",
@@ -73,6 +89,10 @@ _HOMES = {
     "Filter": ".client.query",
     "Estimate": ".client.estimates",
     "Permission": ".client.permissions",
+    "Task": ".client.tasks",
+    "TaskGroup": ".client.task_groups",
+    "TaskStatus": ".client.statuses",
+    "TypedDownload": ".client.exports",
 }
 
 

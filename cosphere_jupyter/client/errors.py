@@ -16,6 +16,10 @@
     ├── RequestFailed           the work behind a request failed; the server's words
     ├── RequestCancelled        the request was cancelled, or left
     ├── RequestTimeout          waiting took longer than asked for; also a TimeoutError
+    ├── TaskFailed              tasks ended with an error; has the tasks
+    ├── TaskTimeout             waiting for tasks took longer than asked for; also a TimeoutError
+    ├── DownloadFailed          the file of a typed download could not be made; the server's words
+    ├── DownloadTimeout         waiting for it took longer than asked for; also a TimeoutError
     ├── ResultUnreadable        the files of a result could not be fetched whole, or read
     └── ResultTooLarge          the result does not fit into memory; also a MemoryError
 
@@ -24,6 +28,7 @@ No text of these holds a token or a signed link.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -117,6 +122,26 @@ class RequestTimeout(CosphereError, TimeoutError):
     """Waiting took longer than asked for. The request goes on; wait again or cancel it."""
 
 
+class TaskFailed(CosphereError):
+    """One or more tasks ended with an error. ``tasks`` are these tasks; each has its ``error`` and ``details``."""
+
+    def __init__(self, message: str, tasks: Sequence[Any] = ()) -> None:
+        super().__init__(message)
+        self.tasks = tuple(tasks)
+
+
+class TaskTimeout(CosphereError, TimeoutError):
+    """Waiting for tasks took longer than asked for. They go on; wait again or cancel them."""
+
+
+class DownloadFailed(CosphereError):
+    """The file of a typed download could not be made; the text is what the server says."""
+
+
+class DownloadTimeout(CosphereError, TimeoutError):
+    """Waiting for a typed download took longer than asked for. It goes on; wait again."""
+
+
 class ResultUnreadable(CosphereError):
     """The files of a result could not be fetched whole, or cannot be read."""
 
@@ -138,19 +163,48 @@ _BY_STATUS: Mapping[int, type[ApiError]] = {
 _ENVELOPE = ("@event", "@type", "@authorizer", "errors", "message")
 
 
+def is_refusal(body: Any) -> bool:
+    """Whether a JSON body is how one of the workspace's faces says no.
+
+    CoSphere's has ``@event``, the tasks API's ``status`` "error", the Downloads API's ``errors``. What Jupyter itself
+    answers has none of these.
+    """
+    return isinstance(body, Mapping) and ("@event" in body or body.get("status") == "error" or "errors" in body)
+
+
 def api_error(status: int, body: Any, where: str) -> ApiError:
-    """Return the error for an answer; ``body`` is None when it is not an envelope of the workspace."""
+    """Return the error for an answer; ``body`` is None when it is none of the workspace (see ``is_refusal``)."""
     kind = _BY_STATUS.get(status, ApiError)
     if not isinstance(body, Mapping):
         # The body is not shown: error pages of Jupyter hold its token.
         text = f"{where} answered {status}, and not as a workspace does. Is cosphere_jupyter installed in that server?"
         return kind(text, status=status)
     event = str(body.get("@event") or "")
-    errors = body.get("errors")
-    words = _readable(errors) or str(body.get("message") or "") or _humanised(event, body) or f"HTTP status {status}"
+    errors = _by_field(body.get("errors"))
+    words = _readable(errors) or str(body.get("message") or "")
+    words = words or error_text(body.get("result")) or _humanised(event, body) or f"HTTP status {status}"
     if kind is NotSignedIn:
         words += '. Give a token: Workspace(url="…", token="…"), or set COSPHERE_TOKEN'
     return kind(words, status=status, event=event or None, errors=errors)
+
+
+def error_text(result: Any) -> str:
+    """Return what a failed task says as text: that of parameters that were wrong is an object, others are texts."""
+    if isinstance(result, Mapping) and isinstance(result.get("parameters"), Mapping):
+        return _readable(result["parameters"])
+    if result is None or isinstance(result, str):
+        return result or ""
+    return json.dumps(result, ensure_ascii=False, default=str)
+
+
+def _by_field(errors: Any) -> Any:
+    """Return the tasks API's list of ``{"name", "location", "description"}`` as messages by field."""
+    if not isinstance(errors, list) or not all(isinstance(each, Mapping) and "description" in each for each in errors):
+        return errors
+    found: dict[str, list[str]] = {}
+    for each in errors:
+        found.setdefault(str(each.get("name") or "__all__"), []).append(str(each["description"]))
+    return found
 
 
 def _readable(errors: Any) -> str:

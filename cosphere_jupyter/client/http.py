@@ -14,7 +14,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 
 from .._version import __version__
 from .discovery import Server, is_loopback, origin, running_server, workspace_url
-from .errors import ApiError, CosphereError, NotSignedIn, ServerNotFound, ServerUnavailable, api_error
+from .errors import ApiError, CosphereError, NotSignedIn, ServerNotFound, ServerUnavailable, api_error, is_refusal
 
 if TYPE_CHECKING:
     import httpx
@@ -89,6 +89,16 @@ class Http:
         """Return the JSON of a DELETE."""
         return self._call("DELETE", path, False)
 
+    def call(
+        self, method: str, path: str, take: Callable[[httpx.Response], Any], is_repeatable: bool, **options: Any
+    ) -> Any:
+        """Return what ``take`` makes of an answer; None of it means that the call was refused.
+
+        For the faces that speak otherwise than CoSphere's. With ``is_stream`` the body of an answer that succeeds is
+        not read yet: whoever takes the response closes it. Other options are httpx's.
+        """
+        return self._call(method, path, is_repeatable, take=take, **options)
+
     @contextmanager
     def without_signing_in(self) -> Iterator[None]:
         """Ask nobody to sign in while this lasts: who is not known is refused."""
@@ -151,16 +161,18 @@ class Http:
         # Proxies of the environment are for the world outside.
         is_near = is_loopback(urlsplit(server.url).hostname or "")
         timeout = httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)
-        options: dict[str, Any] = {"timeout": timeout, "trust_env": not is_near}
+        # A stream holds its connection as long as its tasks run; others shall not wait for that.
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+        options: dict[str, Any] = {"timeout": timeout, "trust_env": not is_near, "limits": limits}
         if server.socket:
-            options["transport"] = httpx.HTTPTransport(uds=server.socket)
+            options["transport"] = httpx.HTTPTransport(uds=server.socket, limits=limits)
         signed_in = {**headers, "Authorization": authorization(server.token)} if server.token else headers
         self.server = server
         self._client = httpx.Client(headers=signed_in, cookies=_no_cookies(), **options)
         self._links = httpx.Client(headers=headers, cookies=_no_cookies(), follow_redirects=True, **options)
         self._close = weakref.finalize(self, _close_both, self._client, self._links)
 
-    def _call(self, method: str, path: str, is_repeatable: bool, **options: Any) -> dict[str, Any]:
+    def _call(self, method: str, path: str, is_repeatable: bool, **options: Any) -> Any:
         # Twice: following to another server may change the token, too.
         for _ in range(2):
             token = self.server.token
@@ -186,10 +198,10 @@ class Http:
                 self._use(signed_in)
                 self.sign_ins += 1
 
-    def _call_where_it_is(self, method: str, path: str, is_repeatable: bool, **options: Any) -> dict[str, Any]:
+    def _call_where_it_is(self, method: str, path: str, is_repeatable: bool, **options: Any) -> Any:
         used = self.server
         try:
-            return self._try(method, path, is_repeatable, options)
+            return self._try(method, path, is_repeatable, **options)
         except ServerTakesLong:
             raise
         except ServerUnavailable as error:
@@ -203,32 +215,50 @@ class Http:
                 # The server that was followed is gone; ours may have taken over.
                 self._move(used, self._given)
         try:
-            return self._try(method, path, is_repeatable, options)
+            return self._try(method, path, is_repeatable, **options)
         except ServerUnavailable as error:
             raise _elsewhere(error) if error.event == ELSEWHERE else error from None
 
-    def _try(self, method: str, path: str, is_repeatable: bool, options: dict[str, Any]) -> dict[str, Any]:
+    def _try(
+        self,
+        method: str,
+        path: str,
+        is_repeatable: bool,
+        *,
+        take: Callable[[httpx.Response], Any] | None = None,
+        is_stream: bool = False,
+        **options: Any,
+    ) -> Any:
         import httpx
 
+        take = take or _answer
         pauses = list(BACK_OFF)
         while True:
             try:
-                proof = {} if self.server.token or method == "GET" else _own_page()
-                response = self._client.request(method, f"{self.server.url}{path}", headers=proof, **options)
+                response = self._send(method, path, is_stream, options)
             except (httpx.TransportError, httpx.InvalidURL) as error:
                 if not is_repeatable or not pauses or isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL):
                     raise self._unreachable(error) from None
                 time.sleep(pauses.pop(0))
                 continue
-            body = _envelope(response)
-            if response.is_success and body is not None:
-                return body
-            refusal = self._error(response, body)
+            if not response.is_error and (answer := take(response)) is not None:
+                return answer
+            refusal = self._error(response, _refusal(response))
             refusal.retry_after = retry_after = _seconds(response.headers.get("Retry-After"))
             if response.status_code != 503 or retry_after is None or not pauses or refusal.event == ELSEWHERE:
                 raise refusal
             pauses.pop(0)
             time.sleep(min(retry_after, LONGEST_RETRY_AFTER))
+
+    def _send(self, method: str, path: str, is_stream: bool, options: Mapping[str, Any]) -> httpx.Response:
+        proof = {} if self.server.token or method == "GET" else _own_page()
+        headers = {**proof, **options.get("headers", {})}
+        request = self._client.build_request(method, f"{self.server.url}{path}", **{**options, "headers": headers})
+        response = self._client.send(request, stream=is_stream)
+        if is_stream and not response.is_success:
+            with closing(response):
+                response.read()
+        return response
 
     def _error(self, response: httpx.Response, body: Any) -> ApiError:
         if response.is_redirect:
@@ -315,13 +345,28 @@ def _close_both(*clients: httpx.Client) -> None:
         client.close()
 
 
-def _envelope(response: httpx.Response) -> dict[str, Any] | None:
-    """Return the body if it is one of the workspace."""
+def json_of(response: httpx.Response) -> Any:
+    """Return the JSON of an answer; None if it is none."""
     try:
-        body = response.json()
+        return response.json()
     except ValueError:
         return None
+
+
+def _envelope(response: httpx.Response) -> dict[str, Any] | None:
+    """Return the body if it is one of the workspace."""
+    body = json_of(response)
     return body if isinstance(body, dict) and "@event" in body else None
+
+
+def _answer(response: httpx.Response) -> dict[str, Any] | None:
+    return _envelope(response) if response.is_success else None
+
+
+def _refusal(response: httpx.Response) -> dict[str, Any] | None:
+    """Return the body if it is how one of the workspace's faces says no."""
+    body = json_of(response)
+    return body if is_refusal(body) else None
 
 
 def _seconds(text: str | None) -> float | None:

@@ -39,6 +39,32 @@ class Waiting:
             self._bar.refresh()
 
 
+class Counting:
+    """A bar for how many of several tasks have ended; a context manager."""
+
+    def __init__(self, name: str, total: int, is_shown: bool) -> None:
+        self._started = time.monotonic()
+        self._bar = _bar(is_shown, total=total, desc=name, unit="task")
+
+    def __enter__(self) -> Counting:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def show(self, ended: int, words: str) -> None:
+        """Show how many have ended, and what else is to be told."""
+        if self._bar is None:
+            return
+        self._bar.set_postfix_str(words, refresh=False)
+        self._bar.update(ended - self._bar.n)
+        if time.monotonic() - self._started >= DELAY_SECONDS:
+            self._bar.refresh()
+
+
 class Downloading:
     """A bar for bytes; a context manager. May be advanced by several threads."""
 

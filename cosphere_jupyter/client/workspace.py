@@ -12,10 +12,12 @@ from .columns import Account
 from .discovery import discover
 from .display import Html, fields
 from .errors import ApiError, NotSignedIn
+from .exports import TypedDownloads
 from .http import Http, reachable
 from .loading import Loader
 from .requests import Requests
 from .signing import SignIn
+from .tasks import Tasks
 
 
 class Workspace(Html):
@@ -51,6 +53,8 @@ class Workspace(Html):
         self.cache = caches.choose(cache)
         self.catalogue = Catalogue(self)
         self.requests = Requests(self)
+        self.tasks = Tasks(self)
+        self.downloads = TypedDownloads(self)
         self.loader = Loader(self.http, self.cache)
         self._me: Account | None = None
         self._sign_ins_of_me = 0
