@@ -7,15 +7,27 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import (
+    ColumnClause,
+    Connection,
+    Integer,
+    Row,
+    bindparam,
+    insert,
+    literal_column,
+    select,
+    text,
+    update,
+)
 
 from ..database.schema import now
-from .states import CancelRequested, Claimed, Event, Lost, Succeeded, TaskState, transition
+from .queue import Waiting
+from .states import CancelRequested, Claimed, Event, Lost, Returned, Succeeded, TaskState, transition
 from .tables import tasks
 
 # SQLite takes no more than 32,766 values in a statement.
@@ -94,10 +106,8 @@ def enqueue(
     The higher ``priority`` runs first. A task that the owner has stored under the same ``idempotency_key`` is the one
     meant: its key is returned and nothing is stored.
     """
-    if idempotency_key is not None and owner_id is not None:
-        same = (tasks.c.owner_id == owner_id) & (tasks.c.idempotency_key == idempotency_key)
-        if known := connection.execute(select(tasks.c.key).where(same)).scalar():
-            return str(known)
+    if known := _same(connection, owner_id, idempotency_key):
+        return known
     key = new_key()
     values = {
         "key": key,
@@ -116,6 +126,52 @@ def enqueue(
     }
     connection.execute(insert(tasks), values)
     return key
+
+
+def store_refused(
+    connection: Connection,
+    name: str,
+    params: Any,
+    owner_id: int | None,
+    error: str,
+    details: Any = None,
+    *,
+    idempotency_key: str | None = None,
+) -> str:
+    """Store a task that has ended with an error before it was ever queued, and return its key.
+
+    As with `enqueue`, what is stored under the same ``idempotency_key`` is the task meant.
+    """
+    if known := _same(connection, owner_id, idempotency_key):
+        return known
+    key, moment = new_key(), now()
+    values = {
+        "key": key,
+        "name": name,
+        "owner_id": owner_id,
+        "params": params,
+        "status": "error",
+        "error": error,
+        "result": details,
+        "attempt": 0,
+        "max_attempts": 1,
+        "crashes": 0,
+        "is_idempotent": False,
+        "idempotency_key": idempotency_key,
+        "queued_at": moment,
+        "completed_at": moment,
+    }
+    connection.execute(insert(tasks), values)
+    return key
+
+
+def _same(connection: Connection, owner_id: int | None, idempotency_key: str | None) -> str | None:
+    """Return the key of the task that an owner has stored under an idempotency key."""
+    if owner_id is None or idempotency_key is None:
+        return None
+    same = (tasks.c.owner_id == owner_id) & (tasks.c.idempotency_key == idempotency_key)
+    found: str | None = connection.execute(select(tasks.c.key).where(same)).scalar()
+    return found
 
 
 def read_task(connection: Connection, key: str) -> Task | None:
@@ -151,39 +207,106 @@ def list_tasks(
 def apply_event(connection: Connection, key: str, event: Event) -> Task | None:
     """Take the task one step; None if the event counts no more. Fenced by attempt and status in the UPDATE itself."""
     before = read_task(connection, key)
-    after = transition(before.state, event) if before else None
+    after = _step(before, event, now()) if before else None
     if before is None or after is None:
         return None
+    changed = connection.execute(_STEP, _values(before, after))
+    return after if changed.rowcount == 1 else None
+
+
+def apply_events(connection: Connection, events: Sequence[tuple[Task, Event]]) -> list[Task]:
+    """Take several tasks one step in one statement, from the states that the caller knows them in.
+
+    Raises:
+        Fenced: one of the tasks is in another state by now; the transaction must be rolled back.
+    """
     moment = now()
-    values: dict[str, Any] = {
-        "status": after.status,
-        "attempt": after.attempt,
-        "crashes": after.crashes,
-        "result": after.result,
-        "error": after.error,
-        "cancelled_by": after.cancelled_by,
-    }
+    steps = [(before, _step(before, event, moment)) for before, event in events]
+    values = [_values(before, after) for before, after in steps if after is not None]
+    if len(values) < len(steps) or (values and connection.execute(_STEP, values).rowcount != len(values)):
+        raise Fenced
+    return [after for _, after in steps if after is not None]
+
+
+class Fenced(Exception):
+    """An event of several counts no more."""
+
+
+def _step(before: Task, event: Event, moment: datetime) -> Task | None:
+    state = transition(before.state, event)
+    if state is None:
+        return None
+    changes: dict[str, Any] = {"state": state}
     if isinstance(event, Claimed):
-        values["started_at"] = moment
-    if after.status == "queued" or after.is_final:
-        values["progress"] = None
-    if after.is_final:
-        values["completed_at"] = moment
+        changes["started_at"] = moment
+    if state.status == "queued" or state.is_final:
+        changes["progress"] = None
+    if state.is_final:
+        changes["completed_at"] = moment
     if isinstance(event, Succeeded):
-        values |= {"result_name": event.result_name, "outputs": list(event.outputs) or None}
-    changed = connection.execute(
-        update(tasks)
-        .where(tasks.c.key == key, tasks.c.attempt == before.state.attempt, tasks.c.status == before.state.status)
-        .values(values)
+        changes |= {"result_name": event.result_name, "outputs": event.outputs}
+    return replace(before, **changes)
+
+
+_STEP = (
+    update(tasks)
+    .where(
+        tasks.c.key == bindparam("this_key"),
+        tasks.c.attempt == bindparam("this_attempt"),
+        tasks.c.status == bindparam("this_status"),
     )
-    return read_task(connection, key) if changed.rowcount == 1 else None
+    .values(
+        {
+            name: bindparam(name)
+            for name in (
+                *("status", "attempt", "max_attempts", "crashes", "result", "error", "cancelled_by"),
+                *("progress", "started_at", "completed_at", "result_name", "outputs"),
+            )
+        }
+    )
+)
 
 
-def claim(connection: Connection) -> Task | None:
-    """Take the task that waits longest, or None."""
-    oldest = select(tasks.c.key).where(tasks.c.status == "queued").order_by(tasks.c.queued_at, tasks.c.key).limit(1)
-    key = connection.execute(oldest).scalar()
-    return None if key is None else apply_event(connection, key, Claimed())
+def _values(before: Task, after: Task) -> dict[str, Any]:
+    state = after.state
+    return {
+        "this_key": before.key,
+        "this_attempt": before.state.attempt,
+        "this_status": before.state.status,
+        "status": state.status,
+        "attempt": state.attempt,
+        "max_attempts": state.max_attempts,
+        "crashes": state.crashes,
+        "result": state.result,
+        "error": state.error,
+        "cancelled_by": state.cancelled_by,
+        "progress": after.progress,
+        "started_at": after.started_at,
+        "completed_at": after.completed_at,
+        "result_name": after.result_name,
+        "outputs": list(after.outputs) or None,
+    }
+
+
+_ROWID: ColumnClause[int] = literal_column("tasks.rowid", Integer)
+_WAITING = (
+    select(_ROWID, tasks.c.key, tasks.c.owner_id, tasks.c.priority, tasks.c.is_quick)
+    # The plus keeps SQLite from looking through all that is queued for the few that are new.
+    .where(_ROWID > bindparam("after"), text("+tasks.status = 'queued'"))
+    .order_by(_ROWID)
+)
+
+
+def read_waiting(connection: Connection, after: int = 0) -> list[Waiting]:
+    """Return what is queued and was stored after the task with this number."""
+    return [Waiting(*row) for row in connection.execute(_WAITING, {"after": after})]
+
+
+def claim(connection: Connection, keys: Sequence[str]) -> list[Task]:
+    """Begin the next attempt of these tasks, in their order, except of those that are queued no more."""
+    found = read_tasks(connection, keys)
+    queued = [found[key] for key in keys if key in found and found[key].state.status == "queued"]
+    return apply_events(connection, [(task, Claimed()) for task in queued])
 
 
 def cancel(connection: Connection, key: str, by: str) -> Task | None:
@@ -191,17 +314,37 @@ def cancel(connection: Connection, key: str, by: str) -> Task | None:
     return apply_event(connection, key, CancelRequested(by))
 
 
-def recover(connection: Connection) -> list[Task]:
-    """Tell all tasks that were executing when the last server ended that their runner is lost."""
-    executing = connection.execute(select(tasks.c.key, tasks.c.attempt).where(tasks.c.status == "executing")).all()
-    recovered = [apply_event(connection, row.key, Lost(row.attempt)) for row in executing]
-    return [task for task in recovered if task is not None]
+def recover(connection: Connection, begun: Collection[str] | None = None) -> list[Task]:
+    """Tell all tasks that were executing when the last server ended that their runner is lost.
+
+    ``begun`` are the attempts (`attempt_name`) that had really begun, if that is known: others did nothing yet.
+    """
+    executing = connection.execute(select(tasks).where(tasks.c.status == "executing")).all()
+    events: list[tuple[Task, Event]] = []
+    for task in map(task_from_row, executing):
+        is_begun = begun is None or attempt_name(task) in begun
+        events.append((task, Lost(task.state.attempt) if is_begun else Returned(task.state.attempt)))
+    return apply_events(connection, events)
 
 
-def store_progress(connection: Connection, key: str, attempt: int, progress: Any) -> None:
-    """Store how far an attempt is, if it is still the present one."""
-    connection.execute(
-        update(tasks)
-        .where(tasks.c.key == key, tasks.c.attempt == attempt, tasks.c.status == "executing")
-        .values(progress=progress)
+def attempt_name(task: Task) -> str:
+    """Return what names an attempt among all attempts of all tasks."""
+    return f"{task.key}-{task.state.attempt}"
+
+
+_PROGRESS = (
+    update(tasks)
+    .where(
+        tasks.c.key == bindparam("this_key"),
+        tasks.c.attempt == bindparam("this_attempt"),
+        tasks.c.status == "executing",
     )
+    .values(progress=bindparam("progress"))
+)
+
+
+def store_progress(connection: Connection, progress: Mapping[tuple[str, int], Any]) -> None:
+    """Store how far attempts (key, number) are, those that are still the present ones."""
+    if progress:
+        values = [{"this_key": key, "this_attempt": n, "progress": value} for (key, n), value in progress.items()]
+        connection.execute(_PROGRESS, values)
