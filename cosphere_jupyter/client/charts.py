@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from .text import clean, columns_of, fitted, number_text, plain, share_text
+from .text import clean, columns_of, fitted, number_text, plain, rows_text, share_text
 
 if TYPE_CHECKING:
     from .columns import Column
@@ -27,6 +27,7 @@ WIDTH, PLOT_WIDTH, PLOT_HEIGHT, LINE = 250, 182, 30, 12
 LABEL_COLUMNS, BAR_WIDTH, NOTE_LEFT = 16, 88, 84
 # One value takes no more room than one of several.
 FEWEST = 8
+EPOCH = datetime(1970, 1, 1)
 # JupyterLab's own colour where there is one; elsewhere one that is seen on white and on black.
 _BLUE = 'fill="#4a8fc7" style="fill:var(--jp-brand-color1,#4a8fc7)"'
 _TEXT = 'fill="currentColor"'
@@ -37,7 +38,8 @@ _BLOCKS = "▁▂▃▄▅▆▇█"
 class Shape:
     """What a picture shows. Either ``bins`` (with the texts of both ends) or ``bars`` (value and count) are there.
 
-    ``known`` rows were counted, of ``total``; ``values`` is how many different values the distribution lists.
+    ``known`` rows were counted, of ``total``; ``values`` is how many different values the distribution lists. The first
+    bin begins at ``start``, each is ``width`` wide: in the column's own unit, for times in seconds since 1970.
     """
 
     total: int
@@ -47,6 +49,8 @@ class Shape:
     bins: tuple[int, ...] = ()
     low: str = ""
     high: str = ""
+    start: float = 0
+    width: float = 0
     bars: tuple[tuple[str, int], ...] = ()
 
     @property
@@ -122,7 +126,8 @@ def _number_bins(numbers: Sequence[tuple[Any, int]], is_whole: bool) -> dict[str
     edges = sorted(value for value, _ in numbers)
     low, span = edges[0], edges[-1] - edges[0]
     if not span:
-        return {"bins": (sum(count for _, count in numbers),), "low": number_text(low), "high": number_text(low)}
+        text = number_text(low)
+        return {"bins": (sum(count for _, count in numbers),), "low": text, "high": text, "start": low}
     width = _whole_width(edges) if is_whole and all(isinstance(edge, int) for edge in edges) else span / (BINS - 1)
     bins = [0] * (round(span / width) + 1)
     for value, count in numbers:
@@ -133,6 +138,8 @@ def _number_bins(numbers: Sequence[tuple[Any, int]], is_whole: bool) -> dict[str
         "bins": tuple(bins),
         "low": number_text(low),
         "high": number_text(high) if exact else f"≤ {number_text(high)}",
+        "start": low,
+        "width": width,
     }
 
 
@@ -153,10 +160,15 @@ def _time_bins(moments: Sequence[tuple[datetime, int]]) -> dict[str, Any]:
     for moment, count in moments:
         place = (moment - first).total_seconds() / span if span else 0.0
         bins[min(int(place * len(bins)), len(bins) - 1)] += count
-    form = "%Y-%m-%d" if span >= 3 * 86_400 or first.time() == last.time() == datetime.min.time() else "%m-%d %H:%M"
+    in_days = span >= 3 * 86_400 or first.time() == last.time() == datetime.min.time()
+    low, high = (_moment_text(moment, in_days) for moment in (first, last))
+    start, width = (first - EPOCH).total_seconds(), span / len(bins)
+    return {"bins": tuple(bins), "low": low, "high": high, "start": start, "width": width}
+
+
+def _moment_text(moment: datetime, in_days: bool) -> str:
     # isoformat, as strftime writes the year 12 differently on each system.
-    ends = [m.date().isoformat() if form == "%Y-%m-%d" else m.isoformat(" ", "minutes") for m in (first, last)]
-    return {"bins": tuple(bins), "low": ends[0], "high": ends[1]}
+    return moment.date().isoformat() if in_days else moment.isoformat(" ", "minutes")
 
 
 def _moment(value: Any) -> datetime | None:
@@ -165,6 +177,36 @@ def _moment(value: Any) -> datetime | None:
         return datetime.fromisoformat(str(value)[:19].rstrip("Z"))
     except ValueError:
         return None
+
+
+def bin_texts(found: Shape, kind: str) -> list[str]:
+    """Return what each bin of a column of type ``kind`` holds, for people: ``30 to 43: 1,234 rows``."""
+    return [
+        f"{_bin_text(found, place, kind)}: {rows_text(count)}{_share_of(count, found)}"
+        for place, count in enumerate(found.bins)
+    ]
+
+
+def bar_texts(found: Shape) -> list[str]:
+    """Return what each bar tells, for people: ``UA: 58,665 rows (17 %)``."""
+    return [f"{clean(value, 60)}: {rows_text(count)}{_share_of(count, found)}" for value, count in found.bars]
+
+
+def _bin_text(found: Shape, place: int, kind: str) -> str:
+    if not found.width:
+        return found.low
+    left, right = found.start + place * found.width, found.start + (place + 1) * found.width
+    if kind == "DATETIME":
+        in_days = found.width >= 86_400 or not (left % 86_400 or right % 86_400)
+        first, last = (_moment_text(EPOCH + timedelta(seconds=each), in_days) for each in (left, right))
+        return first if first == last else f"{first} to {last}"
+    if kind == "INTEGER" and isinstance(left, int):
+        return number_text(left) if found.width == 1 else f"{number_text(left)} to {number_text(right - 1)}"
+    return f"{number_text(left)} to {number_text(right)}"
+
+
+def _share_of(count: int, found: Shape) -> str:
+    return f" ({share_text(count, found.total)})" if found.total else ""
 
 
 # -- pictures --------------------------------------------------------------------------------------------------------
@@ -245,7 +287,7 @@ def _horizontal(found: Shape) -> tuple[str, int]:
         lines.append(("null", found.nulls, True))
     highest = max(count for _, count, _ in lines)
     labels = [fitted(text, LABEL_COLUMNS) for text, _, _ in lines]
-    left = round(max(map(_width, labels))) + 5
+    left = round(max(map(label_width, labels))) + 5
     parts = []
     for place, (label, (_, count, is_null)) in enumerate(zip(labels, lines, strict=True)):
         top, width = place * LINE, max(count / highest * BAR_WIDTH, 1.0)
@@ -262,7 +304,7 @@ def _horizontal(found: Shape) -> tuple[str, int]:
     return "".join(parts), (len(lines) + (more > 0)) * LINE + 1
 
 
-def _width(text: str) -> float:
+def label_width(text: str) -> float:
     """Return about how many pixels a label takes, rather too many than too few."""
     return columns_of(text) * 6.3 + sum(1.2 for each in text if each.isupper() or each in "mw")
 

@@ -110,19 +110,21 @@ def _column_row(column: Column, rows: int | None, described: bool) -> str:
     note = f"<td {_WRAPPED}>{html(column.description)}</td>" if described else ""
     return (
         f"<tr><th scope='row' {_NAME}>{html(column.name)}</th><td {_CELL}>{html(kind)}</td>"
-        f"<td {_NUMBER}>{_nulls(column, rows)}</td><td {_NUMBER}>{_size(column)}</td>"
+        f"<td {_NUMBER}>{html(null_text(column, rows))}</td><td {_NUMBER}>{size_of(column)}</td>"
         f"<td {_CELL}>{picture}</td>{note}</tr>"
     )
 
 
-def _nulls(column: Column, rows: int | None) -> str:
+def null_text(column: Column, rows: int | None) -> str:
+    """Return the share of NULLs of a column, or whether there may be any."""
     if not column.is_nullable:
         return "not null"
     found = charts.shape(column, rows)
-    return "nullable" if found is None else html(share_text(found.nulls, found.total))
+    return "nullable" if found is None else share_text(found.nulls, found.total)
 
 
-def _size(column: Column) -> str:
+def size_of(column: Column) -> str:
+    """Return the bytes of a column for people; an empty text where they are not known."""
     # Infinite or not a number: a size may come from anywhere.
     size = column.size
     return size_text(int(size)) if isinstance(size, int | float) and 0 <= size < 2**63 else ""
