@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import subprocess
 import sys
 import time
@@ -35,7 +36,10 @@ asyncio.run(main())
 
 
 async def load(url: str, headers: dict[str, str], seconds: float) -> dict[str, Any]:
-    """Ask over kept connections for some seconds; a raw client, so that it is not what is measured."""
+    """Ask over kept connections for some seconds; a raw client, so that it is not what is measured.
+
+    ``{n}`` in the URL becomes another number with each call: such answers cannot have been kept from before.
+    """
     address = urlsplit(url)
     path = address.path + (f"?{address.query}" if address.query else "")
     lines = [
@@ -43,14 +47,15 @@ async def load(url: str, headers: dict[str, str], seconds: float) -> dict[str, A
         f"Host: {address.netloc}",
         *(f"{name}: {value}" for name, value in headers.items()),
     ]
-    request = ("\r\n".join(lines) + "\r\n\r\n").encode()
+    request = "\r\n".join(lines) + "\r\n\r\n"
+    numbers = itertools.count()
     times: list[float] = []
     end = time.perf_counter() + seconds
 
     async def connection() -> None:
         reader, writer = await asyncio.open_connection(address.hostname, address.port)
         while (started := time.perf_counter()) < end:
-            writer.write(request)
+            writer.write(request.replace("{n}", str(next(numbers))).encode())
             head = await reader.readuntil(b"\r\n\r\n")
             assert head.startswith(b"HTTP/1.1 200"), head
             length = next(line for line in head.split(b"\r\n") if line.lower().startswith(b"content-length"))
@@ -92,6 +97,8 @@ def main() -> None:
     verdict(
         "list 50 items (JWT), of a hello", best["list 50 catalogue items (JWT)"]["rate"] / base, 0.35, at_least=True
     )
+    fresh = best["list 50 items, each page another (JWT)"]["rate"] / base
+    verdict("list 50 items that are not kept (JWT), of a hello", fresh, 0.35, at_least=True)
 
 
 def prepare(server: Any, port: int) -> dict[str, tuple[str, dict[str, str]]]:
@@ -112,6 +119,7 @@ def prepare(server: Any, port: int) -> dict[str, tuple[str, dict[str, str]]]:
         "read a catalogue item (JWT)": (f"{server.base}/catalogue/items/{item['id']}", jwt),
         "read a catalogue item (Jupyter's token)": (f"{server.base}/catalogue/items/{item['id']}", jupyter),
         "list 50 catalogue items (JWT)": (f"{server.base}/catalogue/items/?limit=50", jwt),
+        "list 50 items, each page another (JWT)": (f"{server.base}/catalogue/items/?limit=50&n={{n}}", jwt),
         "who am I (JWT)": (f"{server.base}/accounts/me", jwt),
     }
 

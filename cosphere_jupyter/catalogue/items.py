@@ -15,9 +15,10 @@ import orjson
 from sqlalchemy import ColumnElement, Connection, Row, Select, Text, bindparam, select, type_coerce
 
 from ..accounts.service import Account, accounts
+from ..database.changes import tables_of
 from ..errors import NotFound
 from ..permissions.service import Level, held_by, holds
-from .tables import catalogue_items
+from .tables import catalogue_items, catalogue_tags
 
 RESOURCE = "catalogue_item"
 LARGEST_ID = 2**63 - 1
@@ -98,6 +99,9 @@ def page_of(ids: Select[tuple[int]]) -> Select[Any]:
 
 _PAGE = page_of(_ids)
 _PAGE_FOR = page_of(_ids.where(held_by(bindparam("caller_id"), RESOURCE, catalogue_items.c.id, Level.READ)))
+
+SEEN = tables_of(_PAGE_FOR, select(catalogue_tags))
+"""The tables that decide which items an account sees, and how. The index of names is part of the items."""
 
 
 def may_see(caller: Account, item_id: ColumnElement[int]) -> ColumnElement[bool]:

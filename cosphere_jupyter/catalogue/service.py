@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ..accounts.service import Account, read_account
+from ..database.changes import Version
 from ..database.engine import Database
 from ..database.schema import now
 from ..errors import FieldsInvalid, ModelInvalid, NotFound
@@ -23,7 +24,7 @@ from ..permissions.service import (
     replace_permissions,
 )
 from . import search
-from .items import RESOURCE, CatalogueItem, items_from_rows, may_see, page_of, read_item, read_page
+from .items import RESOURCE, SEEN, CatalogueItem, items_from_rows, may_see, page_of, read_item, read_page
 from .items import AccountName as AccountName
 from .items import read_items as read_items
 from .items import read_items_after as read_items_after
@@ -65,6 +66,10 @@ class Catalogue:
             return await self._database.write(lambda connection: _create(connection, stored, caller))
         except IntegrityError:
             raise FieldsInvalid({"name": [NAME_TAKEN]}) from None
+
+    def version(self) -> Version | None:
+        """Return what stays the same while `read` and `bulk_read` do; None while nobody can tell."""
+        return self._database.changes.of(SEEN)
 
     async def read(self, item_id: int, caller: Account | None = None) -> CatalogueItem:
         """Return one item or raise ``NotFound``, also for one that ``caller`` may not see (None: the workspace)."""

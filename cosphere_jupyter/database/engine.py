@@ -27,6 +27,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import NullPool
 
 from ..errors import Unavailable
+from .changes import Changes
 from .readers import Readers
 
 T = TypeVar("T")
@@ -75,13 +76,17 @@ def _breaks_transaction(error: BaseException | None) -> bool:
 class Database:
     """One SQLite file, opened by the one process that owns its directory."""
 
-    def __init__(self, path: Path, *, shared_memory: bool = True) -> None:
-        """``shared_memory=False`` is for network file systems: rollback journal, one connection for everything."""
+    def __init__(self, path: Path, *, shared_memory: bool = True, sole_writer: bool = True) -> None:
+        """``shared_memory=False`` is for network file systems: rollback journal, one connection for everything.
+
+        ``sole_writer=False`` says that others write this database, too: `changes` then gives no versions.
+        """
         self.path = path
         self._shared_memory = shared_memory
         self._engine = self._create_engine()
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._writer_connection = self._connect()
+        self.changes = Changes(self._writer_connection, is_complete=sole_writer)
         self._closed = False
         self._writer = threading.Thread(target=self._write_loop, name="cosphere-write", daemon=True)
         self._writer.start()
@@ -166,7 +171,8 @@ class Database:
                 if job.error is not None:
                     sql("ROLLBACK TO job")
                 sql("RELEASE job")
-            sql("COMMIT")
+            with self.changes.committing():
+                sql("COMMIT")
         except DBAPIError:
             self._rollback()
             return False
@@ -178,7 +184,8 @@ class Database:
             sql("BEGIN IMMEDIATE")
             job.run(self._writer_connection)
             if job.error is None:
-                sql("COMMIT")
+                with self.changes.committing():
+                    sql("COMMIT")
             else:
                 self._rollback()
         except DBAPIError as error:
@@ -186,6 +193,7 @@ class Database:
             self._rollback()
 
     def _rollback(self) -> None:
+        self.changes.forget()
         raw: Any = self._writer_connection.connection.driver_connection
         if raw.in_transaction:
             self._writer_connection.exec_driver_sql("ROLLBACK")

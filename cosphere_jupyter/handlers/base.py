@@ -21,11 +21,13 @@ from ..accounts.task_credentials import Page
 from ..errors import AccessDenied, BodyUnreadable, CosphereError, Unauthenticated
 from .access import Access, Route
 from .fields import Fields, FieldsFor, parse_body, parse_query
+from .rendered import RenderedBodies, Version
 
 if TYPE_CHECKING:
     from ..services import Services
 
 SERVICES = "cosphere_services"
+RENDERED = "cosphere_rendered"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 # Parsing more than this on the event loop would be felt in notebooks.
 PARSE_ON_LOOP = 64 * 1024
@@ -41,14 +43,14 @@ class BaseHandler(ExtensionHandlerMixin, JupyterHandler):
     # Long waits and polls are no sign that somebody is there: idle servers must still be culled.
     counts_as_activity = True
     content_type: ClassVar[str] = "application/json"
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
     # What a 401 asks for.
     challenge: ClassVar[str] = 'Bearer realm="cosphere"'
     # API keys stand in web pages for everybody to read: no face but that of tasks takes them.
     takes_api_keys: ClassVar[bool] = False
     # Whether even a GET changes something, so that a foreign page must not be able to send it.
     has_effects: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         """Mark every verb as one that does not need *Jupyter's* login: ``prepare`` decides by the route's access."""
         super().__init_subclass__(**kwargs)
         for verb in ("get", "head", "post", "put", "patch", "delete", "options"):
@@ -104,12 +106,12 @@ class BaseHandler(ExtensionHandlerMixin, JupyterHandler):
         if access is Access.ADMIN and not self.caller.account.is_admin:
             raise AccessDenied("this needs an account of type ADMIN")
 
-    async def _jupyter_knows(self) -> bool:
-        user = self.identity_provider.get_user(self)
     def authorization(self) -> str | None:
         """Return the credential that was sent, as the header ``Authorization`` has it."""
         return self.request.headers.get("Authorization")
 
+    async def _jupyter_knows(self) -> bool:
+        user = self.identity_provider.get_user(self)
         if inspect.isawaitable(user):
             user = await user
         self.current_user = self._jupyter_current_user = user
@@ -167,9 +169,26 @@ class BaseHandler(ExtensionHandlerMixin, JupyterHandler):
 
     def send_json(self, body: Any, status: int = 200) -> None:
         """Answer with JSON."""
+        self.send_rendered(orjson.dumps(body), status)
+
+    def send_rendered(self, body: bytes, status: int = 200) -> None:
+        """Answer with JSON that is written already."""
         self.set_status(status)
         self.set_header("Content-Type", "application/json")
-        self.finish(orjson.dumps(body))
+        self.finish(body)
+
+    async def send_kept(self, version: Version | None, read: Callable[[], Awaitable[bytes]]) -> None:
+        """Answer with the JSON that ``read`` returns, or with what this caller got here before at the same ``version``.
+
+        ``version`` is that of everything that the answer depends on, besides the caller and the address.
+        """
+        bodies: RenderedBodies = self.settings.setdefault(RENDERED, RenderedBodies())
+        key = (self.account.id, self.account.is_admin, self.request.uri)
+        body = bodies.find(key, version)
+        if body is None:
+            body = await read()
+            bodies.keep(key, version, body)
+        self.send_rendered(body)
 
     def on_finish(self) -> None:
         """Tell Jupyter that somebody is there."""

@@ -19,6 +19,8 @@ def _sample_errors(sample: Any) -> list[str]:
 
 
 LONGEST_TAG, MOST_TAGS = 64, 32
+# Rendering more items than these on the event loop would be felt in notebooks.
+MANY = 500
 
 
 def _tags_errors(tags: Any) -> list[str]:
@@ -92,14 +94,22 @@ def item_entity(item: CatalogueItem) -> dict[str, Any]:
     return entity
 
 
+def _rendered(items: list[CatalogueItem]) -> bytes:
+    entities = [item_entity(item) for item in items]
+    return orjson.dumps({"@event": "CATALOGUEITEMS_BULK_READ", "@type": "catalogue_items_list", "items": entities})
+
+
 class CatalogueItemsHandler(CosphereHandler):
     """``/catalogue/items/``."""
 
     async def get(self) -> None:
         """BULK_READ_CATALOGUEITEMS."""
+        await self.send_kept(self.services.catalogue.version(), self._read)
+
+    async def _read(self) -> bytes:
         items = await self.services.catalogue.bulk_read(self.account, **self.query(LIST_FIELDS))
-        entities = [item_entity(item) for item in items]
-        self.send_event("CATALOGUEITEMS_BULK_READ", "catalogue_items_list", items=entities)
+        rendered: bytes = await self.off_loop_if(len(items) > MANY, lambda: _rendered(items))
+        return rendered
 
     async def post(self) -> None:
         """CREATE_CATALOGUEITEM."""
@@ -121,8 +131,11 @@ class CatalogueItemHandler(CosphereHandler):
 
     async def get(self, item_id: str) -> None:
         """READ_CATALOGUEITEM."""
-        item = await self.services.catalogue.read(self.path_id(item_id), self.account)
-        self.send_json({"@event": "CATALOGUEITEM_READ", **item_entity(item)})
+        await self.send_kept(self.services.catalogue.version(), lambda: self._read(self.path_id(item_id)))
+
+    async def _read(self, item_id: int) -> bytes:
+        item = await self.services.catalogue.read(item_id, self.account)
+        return orjson.dumps({"@event": "CATALOGUEITEM_READ", **item_entity(item)})
 
     async def put(self, item_id: str) -> None:
         """UPDATE_CATALOGUEITEM: all of it but name and sample."""
