@@ -193,7 +193,7 @@ def _checked(kind: str, referers: Sequence[str], task_names: Sequence[str]) -> l
         errors["referers"] = ["a secret has no whitelists: it is for programs, not for web pages"]
     if kind == API_KEY and not referers:
         errors["referers"] = ["name at least one origin whose pages may use the key, as https://lab.example"]
-    origins = {}
+    origins: dict[str, None] = {}
     for text in referers:
         origin = origin_of(text)
         # A path would promise more than can be held: pages tell their origin only.

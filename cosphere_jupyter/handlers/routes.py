@@ -20,15 +20,21 @@ from .downloads import (
     DownloadTypePermissionsHandler,
     DownloadTypesHandler,
 )
+from .dragon import DragonNotFoundHandler
+from .dragon_files import CreateFileHandler, FileHandler
+from .dragon_streams import CreateStreamHandler, StatusStreamHandler, TasksStreamHandler
+from .dragon_tasks import CancelHandler, CreateHandler, StatusHandler, TaskListHandler
 from .fallback import NotFoundHandler, SlashHandler
 from .permissions import ItemPermissionsHandler
 from .results import ResultHandler
 from .sign_in import AttachAccountHandler, AttachPasswordHandler, AuthRequestsHandler, AuthTokensHandler
 from .sign_in_page import AuthenticateUiHandler, OidcCallbackHandler, OidcStartHandler
+from .task_credentials import TaskCredentialHandler, TaskCredentialsHandler
 
 MOUNT = "cosphere"
 
 ACCOUNT, ADMIN, OPEN, SIGNED_LINK = Access.ACCOUNT, Access.ADMIN, Access.OPEN, Access.SIGNED_LINK
+TASK_KEY = Access.TASK_KEY
 
 ROUTES: tuple[Route, ...] = (
     # CoSphere API: sign-in. Open to anybody: these are the way in.
@@ -49,6 +55,8 @@ ROUTES: tuple[Route, ...] = (
     Route(r"accounts/", AccountsHandler, {"GET": ADMIN, "POST": ADMIN}),
     Route(r"accounts/(?P<account_id>\d+)", AccountHandler, {"GET": ADMIN, "PUT": ADMIN}),
     Route(r"accounts/(?P<account_id>\d+)/auth_tokens/", AccountTokensHandler, {"POST": ADMIN}),
+    Route(r"accounts/task_credentials/", TaskCredentialsHandler, {"GET": ADMIN, "POST": ADMIN}),
+    Route(r"accounts/task_credentials/(?P<credential_id>\w+)", TaskCredentialHandler, {"DELETE": ADMIN}),
     # CoSphere API: catalogue.
     Route(r"catalogue/items/", CatalogueItemsHandler, {"GET": ACCOUNT, "POST": ADMIN}),
     Route(
@@ -80,6 +88,16 @@ ROUTES: tuple[Route, ...] = (
         DownloadTypePermissionsHandler,
         {"GET": ADMIN, "PUT": ADMIN},
     ),
+    # Tasks API (Dragon); cancel, tasks and tasks_stream are ours.
+    Route(r"v1/create/?", CreateHandler, {"POST": ACCOUNT}),
+    Route(r"v1/create_stream/?", CreateStreamHandler, {"POST": ACCOUNT}),
+    Route(r"v1/create_file(?:/(?P<filename>[^/]*))?/?", CreateFileHandler, {"GET": ACCOUNT, "POST": ACCOUNT}),
+    Route(r"v1/status/?", StatusHandler, {"GET": TASK_KEY, "POST": TASK_KEY}),
+    Route(r"v1/(?:status_)?stream/?", StatusStreamHandler, {"GET": TASK_KEY, "POST": TASK_KEY}),
+    Route(r"v1/file(?:/(?P<filename>[^/]*))?/?", FileHandler, {"GET": TASK_KEY}),
+    Route(r"v1/cancel/?", CancelHandler, {"POST": ACCOUNT}),
+    Route(r"v1/tasks/?", TaskListHandler, {"GET": ACCOUNT}),
+    Route(r"v1/tasks_stream/?", TasksStreamHandler, {"GET": ACCOUNT}),
     # Results (ours): what manifest_uri and download_uri point at.
     Route(
         r"results/(?P<name>[0-9a-f]{2}/[0-9a-f]{64}/[0-9A-Za-z]+-\d+)/(?P<file_name>[0-9A-Za-z._-]+)",
@@ -99,5 +117,6 @@ def handlers() -> list[tuple[str, type, dict[str, Any]]]:
     rows: list[tuple[str, type, dict[str, Any]]] = [
         (rf"{MOUNT}/{route.pattern}", route.handler, {"route": route}) for route in ROUTES
     ]
+    rows.append((rf"{MOUNT}/v1(?:/.*)?", DragonNotFoundHandler, {}))
     rows.append((rf"{MOUNT}/api/download(?:s|_types)(?:/.*)?", DownloadsNotFoundHandler, {}))
     return [*rows, (rf"{MOUNT}(?:/.*)?", NotFoundHandler, {})]

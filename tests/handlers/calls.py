@@ -39,6 +39,28 @@ class Face:
 COSPHERE = Face()
 
 
+class DragonFace(Face):
+    """The tasks API: ``{"status": "error", "errors": [{"name", "location", "description"}]}``."""
+
+    challenge = "Secret "
+
+    def check_shape(self, answer: Answer, what: Any, authorised: bool) -> None:
+        """Assert that an error tells its parts."""
+        if answer.status >= 400:
+            body = answer.json
+            assert set(body) == {"status", "errors"} and body["status"] == "error" and body["errors"], what
+            for error in body["errors"]:
+                assert set(error) == {"name", "location", "description"}, what
+                assert all(isinstance(text, str) and text for text in error.values()), what
+
+    def check_event(self, answer: Answer, event: str, what: Any) -> None:
+        """Its errors have no words of their own."""
+        self.check_shape(answer, what, authorised=True)
+
+
+DRAGON = DragonFace()
+
+
 class Row(NamedTuple):
     """A call that changes nothing, who may make it, and what it is answered with once it passes."""
 
@@ -47,6 +69,8 @@ class Row(NamedTuple):
     access: str
     status: int
     face: Face = COSPHERE
+    # Whether even its GET changes something: then a browser's cookie alone is not enough.
+    has_effects: bool = False
 
 
 # fmt: off
@@ -57,6 +81,9 @@ COSPHERE_CALLS = [
     Row("GET",    "/accounts/424242",                   "admin",   404),
     Row("PUT",    "/accounts/424242",                   "admin",   404),
     Row("POST",   "/accounts/424242/auth_tokens/",      "admin",   404),
+    Row("GET",    "/accounts/task_credentials/",        "admin",   200),
+    Row("POST",   "/accounts/task_credentials/",        "admin",   400),
+    Row("DELETE", "/accounts/task_credentials/abcd1234", "admin",  404),
     Row("GET",    "/catalogue/items/",                  "account", 200),
     Row("POST",   "/catalogue/items/",                  "admin",   400),
     Row("GET",    "/catalogue/items/424242",            "account", 404),
@@ -75,6 +102,21 @@ COSPHERE_CALLS = [
     Row("GET",    "/catalogue/items",                   "open",    301),
     Row("GET",    "/downloader/requests",               "open",    301),
 ]
+
+DRAGON_CALLS = [
+    Row("POST",   "/v1/create",                         "account", 400, DRAGON),
+    Row("POST",   "/v1/create_stream",                  "account", 400, DRAGON),
+    Row("POST",   "/v1/create_file/cat.jpg",            "account", 400, DRAGON),
+    Row("GET",    "/v1/create_file/cat.jpg",            "account", 400, DRAGON, has_effects=True),
+    Row("GET",    "/v1/status?tasks=A",                 "account", 200, DRAGON),
+    Row("POST",   "/v1/status/",                        "account", 400, DRAGON),
+    Row("GET",    "/v1/stream?block=true",              "account", 400, DRAGON),
+    Row("POST",   "/v1/status_stream",                  "account", 400, DRAGON),
+    Row("GET",    "/v1/file/cat.jpg",                   "account", 400, DRAGON),
+    Row("POST",   "/v1/cancel",                         "account", 400, DRAGON),
+    Row("GET",    "/v1/tasks",                          "account", 200, DRAGON),
+    Row("GET",    "/v1/tasks_stream/?limit=1",          "account", 400, DRAGON),
+]
 # fmt: on
 
-CALLS = [*COSPHERE_CALLS]
+CALLS = [*COSPHERE_CALLS, *DRAGON_CALLS]

@@ -152,6 +152,9 @@ async def test_each_call_is_answered_to_each_caller_as_the_table_says(
         for name, (headers, unsafe) in ambient.items():
             answer = await anybody(call.method, call.path, headers=headers, **body)
             expected = call.status if call.method == "GET" or is_open(call) else unsafe
+            if call.has_effects and call.method == "GET":
+                # Jupyter's word for a GET that comes from elsewhere.
+                expected = 403
             assert answer.status == expected, (call, name, answer.body)
             assert answer.headers.get_list("Set-Cookie") == [], (call, name)
             assert "Access-Control-Allow-Origin" not in answer.headers, (call, name)
