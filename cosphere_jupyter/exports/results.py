@@ -12,7 +12,7 @@ from ..catalogue.service import Catalogue
 from ..downloads.service import DownloadRequest, Downloads
 from ..errors import ExecutionError, FieldsInvalid, NotFound
 from ..results.folder import FolderStore
-from ..tasks.kinds import Call
+from ..tasks.engine import Call
 from .child import GONE
 from .types import DownloadType, Info
 

@@ -12,7 +12,7 @@ from ..accounts.service import Account, read_account
 from ..database.engine import Database
 from ..errors import ExecutionError
 from ..results.folder import FolderStore
-from ..tasks.kinds import Call, Published
+from ..tasks.engine import Call, Published
 from ..tasks.outputs import result_name
 from ..tasks.records import Task
 from .service import TASK_NAME, Download, Exports, may_create, read_of_task

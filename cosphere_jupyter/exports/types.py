@@ -22,7 +22,7 @@ from ..accounts.service import Account
 from ..database.engine import Database
 from ..errors import FieldsInvalid
 from ..permissions.service import Level
-from ..tasks.kinds import Call
+from ..tasks.engine import Call
 
 RESOURCE = "download_type"
 ROWS = "rows.jsonl"
