@@ -88,6 +88,12 @@ def origin_of(url: str) -> str | None:
     return f"{scheme}://{host}:{port}" if 0 < port < 65536 else None
 
 
+def as_written(origin: str) -> str:
+    """Return an origin of `origin_of` as browsers write it: without the port that its scheme has anyway."""
+    scheme, _, rest = origin.partition("://")
+    return f"{scheme}://{rest.removesuffix(f':{_PORTS[scheme]}')}"
+
+
 class TaskCredentials:
     """All that is done with secrets and API keys."""
 

@@ -17,8 +17,8 @@ from ..sizes import format_size, parse_size
 from .administration import Administration, AdministrationError
 
 
-class _AccountCommand(JupyterApp):
-    """Base of the account commands; reads ``jupyter_cosphere_config.py`` as the server does."""
+class WorkspaceCommand(JupyterApp):
+    """Base of the commands that administer a workspace; reads ``jupyter_cosphere_config.py`` as the server does."""
 
     name = "jupyter-cosphere"
     version = __version__
@@ -26,6 +26,8 @@ class _AccountCommand(JupyterApp):
     aliases = {**base_aliases, "data-dir": "CosphereApp.data_dir"}
     flags = dict(base_flags)
     arguments = 0
+    # The words after ``jupyter cosphere``, and how they go on.
+    group = "account"
     usage = ""
 
     def start(self) -> None:
@@ -33,7 +35,7 @@ class _AccountCommand(JupyterApp):
         super().start()
         self.refuse_unknown_options()
         if len(self.extra_args) != self.arguments:
-            self.fail(f"usage: jupyter cosphere account {self.usage}")
+            self.fail(f"usage: jupyter cosphere {self.group} {self.usage}")
         try:
             self.run(Administration(Path(CosphereApp(config=self.config).data_dir), self.log))
         except (AdministrationError, ValueError) as error:
@@ -44,7 +46,7 @@ class _AccountCommand(JupyterApp):
         known = {each.__name__ for each in self._classes_inc_parents()}
         for section in self.cli_config:
             if section not in known:
-                self.fail(f"unknown option --{section}; usage: jupyter cosphere account {self.usage}")
+                self.fail(f"unknown option --{section}; usage: jupyter cosphere {self.group} {self.usage}")
 
     def run(self, administration: Administration) -> None:
         """Do it."""
@@ -57,14 +59,14 @@ class _AccountCommand(JupyterApp):
         raise AssertionError  # exit does not return
 
 
-class CreateAccountApp(_AccountCommand):
+class CreateAccountApp(WorkspaceCommand):
     """Create an account."""
 
     description = "Create an account: jupyter cosphere account create EMAIL [--name NAME] [--type ADMIN|RESEARCHER]"
     usage = "create EMAIL [--name NAME] [--type ADMIN|RESEARCHER] [--password P] [--disk-quota SIZE]"
     arguments = 1
     aliases = {
-        **_AccountCommand.aliases,
+        **WorkspaceCommand.aliases,
         "name": "CreateAccountApp.account_name",
         "type": "CreateAccountApp.account_type",
         "password": "CreateAccountApp.password",
@@ -93,7 +95,7 @@ class CreateAccountApp(_AccountCommand):
         print(f"Created account {account['id']}: {account['email']} ({account['type']}) in {administration.data_dir}")
 
 
-class ListAccountsApp(_AccountCommand):
+class ListAccountsApp(WorkspaceCommand):
     """List the accounts."""
 
     description = "List the accounts: jupyter cosphere account list"
@@ -101,17 +103,15 @@ class ListAccountsApp(_AccountCommand):
 
     def run(self, administration: Administration) -> None:
         """Print a line each."""
-        rows = [("id", "email", "name", "type", "disk quota", "state")]
+        rows: list[tuple[str, ...]] = [("id", "email", "name", "type", "disk quota", "state")]
         for account in administration.list():
             quota = "-" if account["disk_quota"] is None else format_size(account["disk_quota"])
             state = "active" if account["is_active"] else "disabled"
             rows.append((str(account["id"]), account["email"], account["name"] or "-", account["type"], quota, state))
-        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        for row in rows:
-            print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+        print_table(rows)
 
 
-class AccountTokenApp(_AccountCommand):
+class AccountTokenApp(WorkspaceCommand):
     """Print a token for an account."""
 
     description = "Print a JWT for 'Authorization: Bearer …': jupyter cosphere account token EMAIL"
@@ -123,7 +123,7 @@ class AccountTokenApp(_AccountCommand):
         print(administration.token(self.extra_args[0]))
 
 
-class DisableAccountApp(_AccountCommand):
+class DisableAccountApp(WorkspaceCommand):
     """Disable an account."""
 
     description = "Disable an account, and with it all its tokens: jupyter cosphere account disable EMAIL"
@@ -155,3 +155,10 @@ class AccountApp(JupyterApp):
         if self.subapp is None:
             self.print_help()
             self.exit(1)
+
+
+def print_table(rows: list[tuple[str, ...]]) -> None:
+    """Print rows, the first of which is the header, in columns."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())

@@ -10,7 +10,7 @@ import asyncio
 import ipaddress
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +20,7 @@ from ..errors import Conflict, CosphereError, Invalid, NotFound, Unavailable
 from ..services import Services, Settings
 
 ELSEWHERE = "WORKSPACE_IS_SERVED_ELSEWHERE"
+CREDENTIALS = "accounts/task_credentials/"
 _PATIENCE = 30.0
 
 
@@ -32,7 +33,7 @@ class StillStarting(AdministrationError):
 
 
 class Administration:
-    """The account commands; each opens the workspace for a moment."""
+    """The commands about accounts and their credentials; each opens the workspace for a moment."""
 
     def __init__(self, data_dir: Path, log: logging.Logger) -> None:
         self._settings = Settings(data_dir=data_dir, data_folders=())
@@ -73,6 +74,31 @@ class Administration:
             await services.accounts.update((await services.accounts.find(email)).id, {"is_active": False})
 
         self._run(directly, lambda server: server.disable(email))
+
+    def credentials(self) -> Sequence[dict[str, Any]]:
+        """Return all secrets and API keys, without their texts."""
+        found: Sequence[dict[str, Any]] = self._run(
+            lambda services: services.task_credentials.bulk_read(),
+            lambda server: server.call("GET", CREDENTIALS)["task_credentials"],
+        )
+        return found
+
+    def create_credential(self, email: str | None, values: dict[str, Any]) -> str:
+        """Create a secret or an API key for an account (None: the owner's) and return its text."""
+
+        async def directly(services: Services) -> str:
+            accounts = services.accounts
+            account = await (accounts.find(email) if email else accounts.owner())
+            return (await services.task_credentials.create(account.id, **values))[1]
+
+        return str(self._run(directly, lambda server: server.create_credential(email, values)))
+
+    def revoke_credential(self, credential_id: str) -> None:
+        """Make a secret or an API key void at once."""
+        self._run(
+            lambda services: services.task_credentials.revoke(credential_id),
+            lambda server: server.call("DELETE", f"{CREDENTIALS}{credential_id}"),
+        )
 
     def _run(self, directly: Callable[[Services], Awaitable[Any]], over_http: Callable[[_Server], Any]) -> Any:
         deadline = time.monotonic() + _PATIENCE
@@ -146,6 +172,10 @@ class _Server:
     def disable(self, email: str) -> None:
         self.call("PUT", f"accounts/{self._id(email)}", {"is_active": False})
 
+    def create_credential(self, email: str | None, values: dict[str, Any]) -> str:
+        account = {"account_id": self._id(email)} if email else {}
+        return str(self.call("POST", CREDENTIALS, {**account, **values})["credential"])
+
     def _id(self, email: str) -> int:
         for account in self.call("GET", "accounts/")["accounts"]:
             if account["email"] == email:
@@ -154,12 +184,13 @@ class _Server:
 
 
 def _plain(result: Any) -> Any:
-    """Turn accounts into what the server would answer, so that both ways give the same."""
+    """Turn accounts and credentials into what the server would answer, so that both ways give the same."""
     from ..accounts.service import Account
+    from ..accounts.task_credentials import TaskCredential
 
     if isinstance(result, list):
         return [_plain(each) for each in result]
-    return dict(vars(result)) if isinstance(result, Account) else result
+    return dict(vars(result)) if isinstance(result, Account | TaskCredential) else result
 
 
 def _words(error: CosphereError) -> str:

@@ -15,7 +15,7 @@ from tornado.web import Finish, HTTPError
 
 from ..accounts.identity import IdentityChain
 from ..accounts.service import Account
-from ..accounts.task_credentials import origin_of
+from ..accounts.task_credentials import as_written, origin_of
 from ..errors import (
     AccessDenied,
     BodyUnreadable,
@@ -132,9 +132,7 @@ class DragonHandler(BaseHandler):
         """Let pages read the answer whose origin is in the whitelist of an API key."""
         super().set_cors_headers()
         if self._allowed_origin is not None:
-            scheme, _, rest = self._allowed_origin.partition("://")
-            default = {"http": ":80", "https": ":443"}[scheme]
-            self.set_header("Access-Control-Allow-Origin", f"{scheme}://{rest.removesuffix(default)}")
+            self.set_header("Access-Control-Allow-Origin", as_written(self._allowed_origin))
             if self.request.method == "OPTIONS":
                 self.set_header("Access-Control-Allow-Methods", ", ".join(self.route.allowed_methods()))
                 self.set_header("Access-Control-Allow-Headers", "Authorization, Content-Type")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..accounts.task_credentials import API_KEY, KINDS, TaskCredential
+from ..accounts.task_credentials import API_KEY, KINDS, TaskCredential, as_written
 from .cosphere import CosphereHandler
 from .fields import Choice, Field, Integer, Json
 
@@ -53,7 +53,7 @@ class TaskCredentialHandler(CosphereHandler):
 
 def facts_of(credential: TaskCredential) -> dict[str, Any]:
     """Return what everybody who may list credentials is told of one."""
-    facts = dict(vars(credential))
+    facts = {**vars(credential), "referers": [as_written(origin) for origin in credential.referers]}
     if credential.kind != API_KEY:
         del facts["referers"], facts["task_names"]
     return facts
