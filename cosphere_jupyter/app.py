@@ -21,6 +21,7 @@ from traitlets import Bool, Dict, Float, Int, List, TraitError, Unicode, default
 
 from ._version import __version__
 from .accounts.providers import read_providers
+from .named.addresses import read_hosts
 from .services import Services, Settings
 from .sizes import parse_size
 
@@ -79,6 +80,12 @@ class CosphereApp(ExtensionApp):
     google_client_id = Unicode(
         "", config=True, help="The client id of 'Sign in with Google'; short for a provider named google."
     )
+    fetch_hosts = List(
+        Unicode(),
+        config=True,
+        help="Hosts of private networks that tasks may fetch from all the same, each as 'host' or 'host:port'. Default: "
+        "none; tasks fetch from the ports 80 and 443 of the public internet.",
+    )
     child_idle_seconds = Float(60.0, config=True, help="How long an idle child process is kept warm, in seconds.")
 
     open_task_statuses = Bool(
@@ -116,6 +123,14 @@ class CosphereApp(ExtensionApp):
             read_providers(proposal["value"])
         except ValueError as error:
             raise TraitError(f"oidc_providers: {error}") from None
+        return proposal["value"]
+
+    @validate("fetch_hosts")
+    def _are_hosts(self, proposal: Any) -> Any:
+        try:
+            read_hosts(proposal["value"])
+        except ValueError as error:
+            raise TraitError(f"fetch_hosts: {error}") from None
         return proposal["value"]
 
     @validate("results_max_size")
@@ -165,6 +180,7 @@ class CosphereApp(ExtensionApp):
             results_max_size=parse_size(self.results_max_size) if self.results_max_size else 0,
             password_sign_in=self.password_sign_in,
             providers=read_providers(self.oidc_providers, self.google_client_id),
+            fetch_hosts=tuple(self.fetch_hosts),
             child_idle_seconds=self.child_idle_seconds,
             open_task_statuses=self.open_task_statuses,
             card=self._card,

@@ -42,6 +42,8 @@ class Settings:
     results_ttl: int = 30 * 86400
     results_max_size: int = 0
     child_idle_seconds: float = 60.0
+    # Private hosts that tasks may fetch from, as host or host:port.
+    fetch_hosts: tuple[str, ...] = ()
     # Whether whoever knows a task's key may read its status without a credential.
     open_task_statuses: bool = False
     # With what people may sign in on the page, besides what Jupyter itself knows them by.
@@ -226,10 +228,15 @@ class Services:
         from .exports.rows import own_tables
         from .exports.service import Exports
         from .exports.task import ExportTask
+        from .named.kind import NamedTask
+        from .named.registry import Registry
+        from .named.service import NamedTasks
+        from .named.starters import DownloadStarter
         from .results.folder import FolderStore
         from .results.links import LinkSigner
         from .tasks.children import Children
         from .tasks.engine import TaskEngine
+        from .tasks.journal import Journal
         from .tasks.service import Tasks
 
         settings, keys = self.settings, self.settings.data_dir / "keys"
@@ -257,8 +264,11 @@ class Services:
             memory_limit=settings.duckdb_memory_limit or _memory_share(settings.max_tasks),
             threads=settings.duckdb_threads or os.cpu_count() or 1,
         )
-        children = Children(self.log, warm=(self.duckdb.warm_entry,), idle_seconds=settings.child_idle_seconds)
-        self.tasks = TaskEngine(self.database, children, settings.max_tasks, self.log)
+        # Code of others never runs in a process that the workspace's own work uses afterwards.
+        idle = settings.child_idle_seconds
+        pools = {False: Children(self.log, (self.duckdb.warm_entry,), idle), True: Children(self.log, (), idle)}
+        journal = Journal(settings.data_dir / "begun.log")
+        self.tasks = TaskEngine(self.database, pools, self.store, journal, settings.max_tasks, self.log)
         self.task_list = Tasks(self.database, self.tasks, self.store)
         self.catalogue = Catalogue(self.database, self._describe)
         self.downloads = Downloads(self.database, self.catalogue, self.tasks, self.store, self._version_of)
@@ -272,6 +282,10 @@ class Services:
         self.exports = Exports(self.database, self.tasks, self.store)
         self.exports.register(*own_tables(self.database), ResultType(self.downloads, self.catalogue, self.store))
         self.tasks.register(ExportTask(self.database, self.store, self.exports))
+        registry = Registry(self.tasks, self.log)
+        self.tasks.register_fallback(NamedTask(registry, self.store, self._scratch, settings.fetch_hosts))
+        self.named = NamedTasks(self.database, self.tasks, registry)
+        self.named.offer(DownloadStarter(self.downloads))
 
     # -- what one room needs of another ----------------------------------------------------------------------------
 
