@@ -181,6 +181,9 @@ def api_error(status: int, body: Any, where: str) -> ApiError:
         return kind(text, status=status)
     event = str(body.get("@event") or "")
     errors = _by_field(body.get("errors"))
+    if status == 401 and isinstance(errors, Mapping) and "account" in errors:
+        # The tasks API has one status for both: who is calling is known, but has reached a limit.
+        kind = NotAllowed
     words = _readable(errors) or str(body.get("message") or "")
     words = words or error_text(body.get("result")) or _humanised(event, body) or f"HTTP status {status}"
     if kind is NotSignedIn:

@@ -208,7 +208,7 @@ class DownloadType:
     def from_json(cls, data: Mapping[str, Any]) -> DownloadType:
         """Return the type of an answer."""
         formats = tuple(str(each) for each in data["formats"])
-        return cls(str(data["name"]), str(data["description"]), formats, data["level"] == "write")
+        return cls(str(data["name"]), str(data["description"]), formats, data["level"] in ("write", "grant"))
 
 
 class TypedDownloads(Html):

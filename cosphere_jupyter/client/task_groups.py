@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # What is sent at once.
 BATCH = 500
-BATCH_BYTES = 4 * 1024 * 1024
+BATCH_BYTES = 1024 * 1024
 # With a bar its clock shall move.
 SHOWN_SECONDS = 0.5
 # So many failures are told by name.
@@ -194,7 +194,7 @@ def definitions(
                 'for items that are values, name their parameter: parameter="…"'
             )
         own = item if parameter is None else {parameter: item}
-        key = {"task_idempotency_key": f"{seed}-{number}"}
+        key = {"idempotency_key": f"{seed}-{number}"}
         found.append({**key, **(common or {}), **own, "task_name": name})
     return found
 

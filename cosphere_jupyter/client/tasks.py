@@ -48,7 +48,8 @@ class Task(Html):
 
     def __init__(self, tasks: Tasks, status: TaskStatus, name: str | None = None) -> None:
         self._tasks = tasks
-        self._name = name
+        # Not every answer names it.
+        self._name = status.name or name
         self._status = status
 
     def _take(self, status: TaskStatus) -> None:
@@ -64,7 +65,7 @@ class Task(Html):
     @property
     def name(self) -> str | None:
         """What it is a task of, as ``image.thumb``; None if this was not told."""
-        return self._status.name or self._name
+        return self._name
 
     @property
     def status(self) -> str:
@@ -235,7 +236,8 @@ class Tasks(Html):
     def create(self, name: str, /, **parameters: Any) -> Task:
         """Create a task and return it; it runs on the server. What is wrong with its parameters is *its* error.
 
-        Names that begin with ``task_`` are those of the tasks API, no parameters.
+        ``priority`` (-100 to 100, the higher runs first) and ``idempotency_key`` (asking twice under one makes one
+        task) are the tasks API's, and so are names that begin with ``task_``.
         """
         [task] = self.create_many(name, [parameters])
         return task
