@@ -56,15 +56,16 @@ class Downloads:
     async def table(self, api: Api, download_type: str, **info: Any) -> pa.Table:
         """Return what the file of a new download holds."""
         answer = await self.file(api, await self.done(api, download_type, **info))
-        return read(answer.body, info.get("format", "csv"))
+        return self.read(answer.body, info.get("format", "csv"))
 
-
-def read(content: bytes, format: str) -> pa.Table:
-    if format == "parquet":
-        return pa.parquet.read_table(io.BytesIO(content))
-    if format == "arrow":
-        return pa.ipc.open_file(io.BytesIO(content)).read_all()
-    return pa.csv.read_csv(io.BytesIO(content), parse_options=LINES_IN_VALUES, convert_options=AS_WRITTEN)
+    @staticmethod
+    def read(content: bytes, format: str) -> pa.Table:
+        """Return a file's content as a table."""
+        if format == "parquet":
+            return pa.parquet.read_table(io.BytesIO(content))
+        if format == "arrow":
+            return pa.ipc.open_file(io.BytesIO(content)).read_all()
+        return pa.csv.read_csv(io.BytesIO(content), parse_options=LINES_IN_VALUES, convert_options=AS_WRITTEN)
 
 
 def origin(api: Api) -> str:
