@@ -129,8 +129,7 @@ class DragonHandler(BaseHandler):
         self.set_header("Vary", "Origin")
 
     def set_cors_headers(self) -> None:
-        """Let pages read the answer whose origin is in the whitelist of an API key."""
-        super().set_cors_headers()
+        """Let pages read the answer whose origin is in the whitelist of an API key, and no others (Jupyter's would)."""
         if self._allowed_origin is not None:
             self.set_header("Access-Control-Allow-Origin", as_written(self._allowed_origin))
             if self.request.method == "OPTIONS":

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..accounts.task_credentials import API_KEY, KINDS, TaskCredential, as_written
+from ..accounts.task_credentials import KINDS, TaskCredential, as_written
 from .cosphere import CosphereHandler
 from .fields import Choice, Field, Integer, Json
 
@@ -31,7 +31,7 @@ class TaskCredentialsHandler(CosphereHandler):
     async def get(self) -> None:
         """BULK_READ_TASK_CREDENTIALS, without their texts."""
         credentials = await self.services.task_credentials.bulk_read()
-        entities = [{"@type": "task_credential", **facts_of(credential)} for credential in credentials]
+        entities = [entity_of(credential) for credential in credentials]
         self.send_event("TASK_CREDENTIALS_BULK_READ", "task_credentials_list", task_credentials=entities)
 
     async def post(self) -> None:
@@ -39,7 +39,7 @@ class TaskCredentialsHandler(CosphereHandler):
         values = await self.body(CREATE_FIELDS)
         account_id = values.pop("account_id") or self.account.id
         credential, text = await self.services.task_credentials.create(account_id, **values)
-        self.send_event("TASK_CREDENTIAL_CREATED", "task_credential", 201, credential=text, **facts_of(credential))
+        self.send_json({"@event": "TASK_CREDENTIAL_CREATED", **entity_of(credential), "credential": text}, 201)
 
 
 class TaskCredentialHandler(CosphereHandler):
@@ -48,12 +48,10 @@ class TaskCredentialHandler(CosphereHandler):
     async def delete(self, credential_id: str) -> None:
         """REVOKE_TASK_CREDENTIAL: void at once; it stays in the list."""
         credential = await self.services.task_credentials.revoke(credential_id)
-        self.send_event("TASK_CREDENTIAL_REVOKED", "task_credential", **facts_of(credential))
+        self.send_json({"@event": "TASK_CREDENTIAL_REVOKED", **entity_of(credential)})
 
 
-def facts_of(credential: TaskCredential) -> dict[str, Any]:
-    """Return what everybody who may list credentials is told of one."""
-    facts = {**vars(credential), "referers": [as_written(origin) for origin in credential.referers]}
-    if credential.kind != API_KEY:
-        del facts["referers"], facts["task_names"]
-    return facts
+def entity_of(credential: TaskCredential) -> dict[str, Any]:
+    """Return what everybody who may list credentials is told of one: not its text, which is stored nowhere."""
+    origins = [as_written(origin) for origin in credential.referers]
+    return {"@type": "task_credential", **vars(credential), "referers": origins}
