@@ -99,6 +99,7 @@ def _opened(path: Path, url: str) -> Iterator[Image.Image]:
     formats = [name for name in CONTENT_TYPES if name != "MPO"]
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             # Pillow warns of 90 megapixels and refuses twice as many: here both are too many.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=formats) as image:
