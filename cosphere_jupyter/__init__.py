@@ -50,10 +50,15 @@ if TYPE_CHECKING:
     from .client.task_groups import TaskGroup
     from .client.tasks import Task
     from .client.workspace import Workspace
+    from .widgets.browser import CatalogueBrowser
+    from .widgets.builder import RequestBuilder
+    from .widgets.view import Distribution
 
 __all__ = [
     "ApiError",
+    "CatalogueBrowser",
     "CosphereError",
+    "Distribution",
     "DownloadFailed",
     "DownloadTimeout",
     "Estimate",
@@ -64,6 +69,7 @@ __all__ = [
     "NotFound",
     "NotSignedIn",
     "Permission",
+    "RequestBuilder",
     "RequestCancelled",
     "RequestFailed",
     "RequestTimeout",
@@ -89,6 +95,9 @@ _HOMES = {
     "Filter": ".client.query",
     "Estimate": ".client.estimates",
     "Permission": ".client.permissions",
+    "CatalogueBrowser": ".widgets.browser",
+    "RequestBuilder": ".widgets.builder",
+    "Distribution": ".widgets.view",
     "Task": ".client.tasks",
     "TaskGroup": ".client.task_groups",
     "TaskStatus": ".client.statuses",

@@ -85,8 +85,13 @@ def shape(column: Column, rows: int | None = None) -> Shape | None:
         moments = [(moment, count) for value, count in present if (moment := _moment(value)) is not None]
         if moments:
             return Shape(**facts, **_time_bins(moments))
-    ranked = sorted(present, key=lambda entry: -entry[1])
-    return Shape(**facts, bars=tuple((value_text(value), count) for value, count in ranked))
+    return Shape(**facts, bars=tuple((value_text(value), count) for value, count in ranked_values(column)))
+
+
+def ranked_values(column: Column) -> list[tuple[Any, int]]:
+    """Return the values that a distribution lists with their counts, the most frequent first; NULL is none."""
+    present = [(value, count) for value, count in _entries(column) if value is not None]
+    return sorted(present, key=lambda entry: -entry[1])
 
 
 def value_text(value: Any) -> str:

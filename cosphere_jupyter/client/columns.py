@@ -12,19 +12,25 @@ from .text import plain
 
 @dataclass(frozen=True)
 class Account:
-    """Somebody who may use the workspace; ``type`` is ``ADMIN`` or ``RESEARCHER``."""
+    """Somebody who may use the workspace; ``type`` is ``ADMIN`` or ``RESEARCHER``.
+
+    ``disk_quota`` is how many bytes their results may take; None where there is no limit, or where it is not told.
+    """
 
     id: int
     email: str
     type: str
     name: str = ""
+    disk_quota: int | None = None
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any] | None) -> Account | None:
         """Return the account of an entity; None for one that is gone."""
         if not data:
             return None
-        return cls(int(data["id"]), str(data["email"]), str(data["type"]), str(data.get("name") or ""))
+        quota = data.get("disk_quota")
+        name = str(data.get("name") or "")
+        return cls(int(data["id"]), str(data["email"]), str(data["type"]), name, None if quota is None else int(quota))
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from . import cache as caches
 from .cache import Cache
@@ -18,6 +19,12 @@ from .loading import Loader
 from .requests import Requests
 from .signing import SignIn
 from .tasks import Tasks
+
+if TYPE_CHECKING:
+    from ..widgets.browser import CatalogueBrowser
+    from ..widgets.builder import RequestBuilder
+    from .query import Query
+    from .table import Table
 
 
 class Workspace(Html):
@@ -85,6 +92,18 @@ class Workspace(Html):
             assert account is not None  # noqa: S101
             self._me, self._sign_ins_of_me = account, self.http.sign_ins
         return self._me
+
+    def browse(self, text: str = "", tag: str = "") -> CatalogueBrowser:
+        """Return a widget to look through the catalogue, and to build requests; it begins with this search."""
+        from ..widgets.browser import CatalogueBrowser
+
+        return CatalogueBrowser(self, text, tag)
+
+    def builder(self, table: str | Table | Query) -> RequestBuilder:
+        """Return a widget to build a request for a table, given by its name; a query is what it begins with."""
+        from ..widgets.builder import RequestBuilder
+
+        return RequestBuilder(self.catalogue[table] if isinstance(table, str) else table)
 
     def close(self) -> None:
         """Close the connections, and wait until results that are being kept are written."""

@@ -1,0 +1,101 @@
+"""The page of a table: what it is, its columns with their distributions, and its sample."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import ipywidgets
+
+from ..client.charts import rows_of, value_text
+from ..client.display import LONGEST_CELL
+from ..client.table import Table
+from ..client.text import clean, html, rows_text, size_text
+from . import view
+from .core import button, heading
+
+MOST_COLUMNS, MOST_SAMPLE_ROWS, MOST_SAMPLE_COLUMNS = 100, 20, 60
+_HEADINGS = ["Column", "Type", "NULLs", "Size", "Distribution", "Description"]
+_KINDS = ["head", "line", "number", "number", "chart", "text"]
+
+
+class TablePage(ipywidgets.VBox):
+    """What is known of a table; ``build`` is called when somebody wants to ask it for rows."""
+
+    def __init__(self, build: Callable[[], object] | None = None) -> None:
+        self._title, self._facts = ipywidgets.HTML(), ipywidgets.HTML()
+        self._columns = view.Table(kinds=_KINDS)
+        self._sample = view.Table()
+        self._tabs = ipywidgets.Tab([self._columns, self._sample])
+        self._tabs.add_class("cosphere-tabs")
+        self.button = button("Build a request", build or (lambda: None), "primary", icon="filter")
+        self.button.layout.display = None if build else "none"
+        head = ipywidgets.HBox([self._title, self.button])
+        head.add_class("cosphere-head")
+        super().__init__([head, self._facts, self._tabs])
+        self.add_class("cosphere-page")
+
+    def show(self, table: Table) -> None:
+        """Show a table."""
+        rows = rows_of(table.columns)
+        tags = "".join(f' <span class="cosphere-tag cosphere-free">{html(tag, 64)}</span>' for tag in table.tags)
+        self._title.value = heading(clean(table.name), after=tags)
+        self._facts.value = _facts(table, rows)
+        self._show_columns(table, rows)
+        self._show_sample(table)
+        # Both tabs have their titles before anything of the other table is seen in them.
+        self._tabs.titles = [f"Columns ({len(table.columns):,})", f"Sample ({_count(len(table.sample))})"]
+        self._tabs.selected_index = 0
+
+    def _show_columns(self, table: Table, rows: int | None) -> None:
+        shown = table.columns[:MOST_COLUMNS]
+        cells, used = view.column_rows(shown, rows), list(range(len(_HEADINGS)))
+        if not any(column.distribution is not None for column in shown):
+            used = [place for place in used if place != 4]
+        if not any(column.description for column in shown):
+            used = [place for place in used if place != 5]
+        with self._columns.hold_sync():
+            self._columns.label = f"Columns of {clean(table.name, 80)}"
+            self._columns.headings = [_HEADINGS[place] for place in used]
+            self._columns.kinds = [_KINDS[place] for place in used]
+            self._columns.more = _more(len(table.columns) - len(shown), "columns")
+            self._columns.rows = [[row[place] for place in used] for row in cells]
+
+    def _show_sample(self, table: Table) -> None:
+        columns, rows = table.columns[:MOST_SAMPLE_COLUMNS], table.sample[:MOST_SAMPLE_ROWS]
+        kinds = {"INTEGER": "number", "FLOAT": "number", "DATETIME": "line"}
+        left_out = [_more(len(table.sample) - len(rows), "rows"), _more(len(table.columns) - len(columns), "columns")]
+        with self._sample.hold_sync():
+            self._sample.label = f"Sample of {clean(table.name, 80)}"
+            self._sample.headings = [clean(column.name, LONGEST_CELL) for column in columns] if rows else []
+            self._sample.kinds = [kinds.get(column.type, "text") for column in columns]
+            self._sample.more = "; ".join(filter(None, left_out)) if rows else "There is no sample of this table."
+            self._sample.rows = [[_cell(row.get(column.name)) for column in columns] for row in rows]
+
+
+def _facts(table: Table, rows: int | None) -> str:
+    sizes = [column.size for column in table.columns if isinstance(column.size, int | float)]
+    facts = [
+        rows_text(rows) if rows is not None else "",
+        size_text(int(sum(sizes))) if sizes and 0 <= sum(sizes) < 2**63 else "",
+        f"maintained by {clean(table.maintained_by.email)}" if table.maintained_by else "",
+        clean(f"{table.executor_type} {table.source or ''}".strip()),
+    ]
+    description = f"<p>{html(table.description, 1000)}</p>" if table.description else ""
+    return f'<div class="cosphere-faint">{html(" · ".join(filter(None, facts)), 400)}</div>{description}'
+
+
+def _cell(value: Any) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return value_text(value)
+    return clean(f"{value:.10g}" if isinstance(value, float) else value, LONGEST_CELL)
+
+
+def _count(rows: int) -> str:
+    return f"{rows:,} row{'' if rows == 1 else 's'}" if rows else "none"
+
+
+def _more(count: int, what: str) -> str:
+    return f"and {count:,} more {what}" if count > 0 else ""
