@@ -51,6 +51,23 @@ class FolderStore:
         partial.rename(self.folder(name))
         _sync_folder(partial.parent)
 
+    def add(self, name: str, file: dict[str, Any], source: Path) -> None:
+        """Move a file into a published result that nobody knows of yet; on disk when this returns.
+
+        ``file`` is what the manifest says of it.
+        """
+        folder, manifest = self.folder(name), self.manifest(name)
+        source.chmod(0o600)
+        source.replace(folder / file["name"])
+        aside = folder / (MANIFEST + PARTIAL)
+        with aside.open("wb") as out:
+            os.fchmod(out.fileno(), 0o600)
+            out.write(orjson.dumps({**manifest, "files": [*manifest["files"], file]}))
+            out.flush()
+            os.fsync(out.fileno())
+        aside.replace(folder / MANIFEST)
+        _sync_folder(folder)
+
     def folder(self, name: str) -> Path:
         """Return where a published result lies; ``NotFound`` for what cannot be a name."""
         if not _NAME.fullmatch(name):

@@ -2,128 +2,155 @@
 
 The database is the record of truth; the engine holds nothing that a kill -9 could lose. A feature registers a
 ``TaskKind`` and enqueues tasks in its own transaction (``records.enqueue``), then calls ``wake()``.
+
+The engine works in turns. A turn is one transaction: the ends of attempts since the last turn, progress, the next
+claims. While it is committed the children go on with what was claimed before, and nothing is told before its commit.
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from logging import Logger
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import Connection
 
 from ..database.engine import Database
-from ..errors import CosphereError, ExecutionError, Unavailable
-from . import records
-from .children import Child, ChildCrashed, Children
+from ..errors import ExecutionError, Unavailable
+from ..results.folder import FolderStore
+from . import outputs, records
+from .children import ChildCrashed, Children
 from .hub import Hub
+from .journal import Journal
+from .kinds import Call, Published, TaskKind
+from .lanes import Attempt, Lane
+from .recording import End, Kinds, Outcome, Recorder, Turn
 from .records import Task
-from .states import Crashed, Event, Failed, Succeeded
+from .runner import Runner
+from .states import Crashed, Returned
+
+__all__ = ["Call", "Published", "TaskEngine", "TaskKind"]
 
 SWEEP_SECONDS = 5.0
+# How often the progress of running tasks is stored, and how often one task's is told.
 PROGRESS_SECONDS = 1.0
+TELL_SECONDS = 0.25
 RETRY_SECONDS = 1.0
-# The file of a result that is too big for the database.
-RESULT_FILE = "result.json"
-
-
-@dataclass(frozen=True)
-class Call:
-    """What a child process is to do: ``entry`` is "module:function"."""
-
-    entry: str
-    params: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Published:
-    """What ``TaskKind.publish`` returns if it has put something into the result store under ``result_name``.
-
-    ``outputs`` are ``{"name", "file", "size" (bytes), "sha256", "content_type"}``, one for each file it speaks of.
-    """
-
-    result: Any
-    result_name: str | None = None
-    outputs: tuple[dict[str, Any], ...] = ()
-
-
-class TaskKind(Protocol):
-    """What a feature tells the engine about its tasks."""
-
-    name: str
-
-    async def prepare(self, task: Task) -> Call:
-        """Say what the child shall do. ``ExecutionError`` ends the task."""
-
-    async def publish(self, task: Task, result: Any) -> Any:
-        """Make the outcome visible (rename files, write a manifest); returns the result to store, or `Published`."""
-
-    def on_end(self, connection: Connection, task: Task) -> None:
-        """Write the feature's own rows, in the transaction in which the task ends (``task`` as it is then)."""
-
-    async def discard(self, task: Task) -> None:
-        """Remove what an attempt that counts no more has left."""
+QUICK_SLOTS = 2
 
 
 class TaskEngine:
-    """Runs tasks on this machine, at most ``slots`` at once."""
+    """Runs tasks on this machine, at most ``slots`` long ones at once, and quick ones beside them."""
 
-    def __init__(self, database: Database, children: Children, slots: int, log: Logger) -> None:
+    def __init__(
+        self,
+        database: Database,
+        pools: Mapping[bool, Children],
+        store: FolderStore,
+        journal: Journal,
+        slots: int,
+        log: Logger,
+        account_limit: int = 0,
+    ) -> None:
+        """``pools`` are the processes for the workspace's own code (False) and for others' (True).
+
+        ``account_limit`` is how many long tasks of one account may run at once; 0 is no limit.
+        """
         self._database = database
-        self._children = children
-        self._slots = slots
+        self._pools = pools
+        self._store = store
+        self._journal = journal
         self._log = log
-        self._kinds: dict[str, TaskKind] = {}
-        self._wake = asyncio.Event()
-        self._running: dict[str, _Attempt] = {}
-        self._progress: dict[str, Any] = {}
-        self._fallback: TaskKind | None = None
+        self._kinds = Kinds()
+        self._recorder = Recorder(database, self._kinds, log)
         self.hub = Hub(self._read_fresh, log)
+        self._runner = Runner(pools, store, self._report, self._answered, log)
+        self._lanes = ((False, Lane(slots, account_limit)), (True, Lane(QUICK_SLOTS, is_ahead=True)))
+        self._wake = asyncio.Event()
+        # The number of the last task that the queues know.
+        self._last = 0
+        self._has_new = True
+        self._running: dict[str, Attempt] = {}
+        self._ends: list[End] = []
+        self._progress: dict[tuple[str, int], Any] = {}
+        self._progress_stored = 0.0
         self._loop_task: asyncio.Task[None] | None = None
+        self._cleaning: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
         self._stopping = False
         self._calls = asyncio.Semaphore(slots)
 
     def register(self, kind: TaskKind) -> None:
         """Make tasks of this kind runnable."""
-        self._kinds[kind.name] = kind
+        self._kinds.add(kind)
 
     def register_fallback(self, kind: TaskKind) -> None:
         """Give all tasks to this kind whose name no other kind has."""
-        self._fallback = kind
+        self._kinds.fallback = kind
 
-    def _kind_of(self, task: Task) -> TaskKind | None:
-        return self._kinds.get(task.name, self._fallback)
+    def ended(self, connection: Connection, task: Task) -> None:
+        """Let the task's feature write its own rows; for whoever ends a task in a transaction of theirs."""
+        self._kinds.ended(connection, task)
 
     # -- life ------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Recover what a former server left and begin to take tasks."""
-        for task in await self._database.write(self._recover):
+        begun = await asyncio.to_thread(self._journal.read)
+        for task in await self._recorder.recover(begun):
             self._log.info("Task %s (%s) was running when the server ended: %s", task.key, task.name, task.state.status)
-        self._loop_task = asyncio.ensure_future(self._take_tasks())
+        await asyncio.to_thread(self._journal.open)
+        self._loop_task = asyncio.ensure_future(self._take_turns())
+        self._sweep()
 
     async def stop(self) -> None:
         """Kill the running children. Their tasks stay *executing* in the record: the next start recovers them."""
         self._stopping = True
-        if self._loop_task:
-            self._loop_task.cancel()
+        if self._timer:
+            self._timer.cancel()
         attempts = list(self._running.values())
         for attempt in attempts:
             attempt.kill()
         await asyncio.gather(*(attempt.task for attempt in attempts if attempt.task), return_exceptions=True)
-        await self._children.close()
+        if self._loop_task:
+            self._wake.set()
+            await self._loop_task
+            await self._give_back()
+        await asyncio.gather(*self._cleaning, return_exceptions=True)
+        for pool in self._pools.values():
+            await pool.close()
+        self._journal.close()
         self.hub.close()
+
+    async def _give_back(self) -> None:
+        """Record what has ended, and that what was claimed ahead did nothing yet."""
+        waiting = [attempt for attempt in self._running.values() if attempt.task is None]
+        for end in [*self._ends, *(End(attempt, Returned(attempt.of.state.attempt)) for attempt in waiting)]:
+            try:
+                await self._recorder.end(end)
+            except Unavailable as error:
+                self._log.error("Task %s: the next start has to find out how it ended (%s)", end.attempt.of.key, error)
+
+    def _sweep(self) -> None:
+        """Look at the queue from time to time even if nobody said that there is something new."""
+        self.wake()
+        self._timer = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
 
     def wake(self, keys: Iterable[str] = (), owner_id: int | None = None) -> None:
         """Look for queued tasks now; ``keys`` are the new ones, for whoever follows all tasks of their owner."""
+        self._has_new = True
         self._wake.set()
         for key in keys:
             self.hub.changed(key, owner_id)
+
+    def forget_numbers(self) -> None:
+        """Look at the whole queue next time: rows were deleted, and their numbers may be given again."""
+        self._last = 0
+        self.wake()
 
     def kill(self, key: str, owner_id: int | None = None) -> None:
         """Kill the process of a task that was cancelled (after the commit that says so)."""
@@ -139,7 +166,9 @@ class TaskEngine:
 
     def progress_of(self, task: Task) -> Any:
         """Return the newest progress: fresher than the record while the task runs here."""
-        return self._progress.get(task.key, task.progress) if task.state.status == "executing" else task.progress
+        attempt = self._running.get(task.key)
+        is_newer = task.state.status == "executing" and attempt is not None and attempt.progress is not None
+        return attempt.progress if is_newer and attempt else task.progress
 
     @contextmanager
     def watch(self, key: str) -> Iterator[asyncio.Event]:
@@ -167,153 +196,145 @@ class TaskEngine:
 
     async def _call(self, call: Call) -> Any:
         # Each child may use a task's share of the machine: no more of them at once than tasks.
+        pool = self._pools[call.is_foreign]
         async with self._calls:
-            child = await self._children.acquire()
+            child = await pool.acquire()
             try:
-                return await child.call(call.entry, call.params, lambda _: None)
+                return await child.call(call.entry, call.params, lambda _: None, call.spill)
             finally:
-                self._children.release(child)
+                pool.release(child)
 
-    # -- running ---------------------------------------------------------------------------------------------------
+    # -- turns -----------------------------------------------------------------------------------------------------
 
-    async def _take_tasks(self) -> None:
-        while True:
+    async def _take_turns(self) -> None:
+        while not self._stopping:
+            await self._wake.wait()
             self._wake.clear()
             try:
-                while len(self._running) < self._slots and (task := await self._database.write(records.claim)):
-                    attempt = self._running[task.key] = _Attempt(task)
-                    attempt.task = asyncio.ensure_future(self._run(attempt))
-                    self.hub.changed(task.key, task.owner_id)
-                await asyncio.wait_for(self._wake.wait(), SWEEP_SECONDS)
-            except asyncio.TimeoutError:
-                continue
+                await self._take_turn()
             except Exception:
                 # Whatever it was: nobody else takes the tasks.
                 self._log.exception("Cannot take tasks now; trying again")
                 await asyncio.sleep(RETRY_SECONDS)
+                self.wake()
 
-    async def _run(self, attempt: _Attempt) -> None:
-        task = attempt.of
+    async def _take_turn(self) -> None:
+        ends, self._ends = self._ends, []
+        has_new, self._has_new = self._has_new, False
+        lanes = () if self._stopping else self._lanes
+        turn = Turn(ends, self._due_progress(), self._last if has_new else None, lanes)
         try:
-            event = await self._attempt(attempt)
-            # A stopping server kills its children: how they ended is no news of the task.
-            if not (self._stopping and isinstance(event, Crashed)):
-                await self._end(task, event)
+            outcome = await self._recorder.take(turn)
         except Exception:
-            self._log.exception("Task %s: its end could not be recorded as it was", task.key)
-            await self._end_somehow(task)
-        finally:
-            self._running.pop(task.key, None)
-            self._progress.pop(task.key, None)
-            self.hub.changed(task.key, task.owner_id)
-            self.wake()
+            self._has_new |= has_new
+            if not ends:
+                raise
+            # One of the ends counts no more, or a feature cannot write its rows, or the disk is full.
+            await self._end_one_by_one(ends)
+            self._wake.set()
+        else:
+            for end, task in zip(ends, outcome.ended, strict=True):
+                self._is_recorded(end.attempt, task)
+            self._take_up(outcome)
 
-    async def _attempt(self, attempt: _Attempt) -> Event:
-        task = attempt.of
-        number = task.state.attempt
-        kind = self._kind_of(task)
-        if kind is None:
-            return Failed(number, f"there is no task named {task.name!r} here")
-        try:
-            call = await kind.prepare(task)
-            result = await self._in_child(attempt, call)
-            published = await kind.publish(task, result)
-            if isinstance(published, Published):
-                return Succeeded(number, published.result, published.result_name, published.outputs)
-            return Succeeded(number, published)
-        except ExecutionError as error:
-            return Failed(number, str(error), error.details)
-        except ChildCrashed as crash:
-            return Crashed(number, str(crash))
-        except CosphereError as error:
-            return Failed(number, str(error))
-        except OSError as error:
-            self._log.exception("Task %s (%s) failed", task.key, task.name)
-            is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            return Failed(number, "the disk is full" if is_full else f"the disk failed: {error.strerror}")
-        except Exception as error:
-            self._log.exception("Task %s (%s) failed unexpectedly", task.key, task.name)
-            return Failed(number, f"the work failed unexpectedly ({type(error).__name__}); the server's log tells more")
-
-    async def _in_child(self, attempt: _Attempt, call: Call) -> Any:
-        child = attempt.child = await self._children.acquire()
-        try:
-            if attempt.is_killed:
-                child.kill()
-            return await child.call(call.entry, call.params, lambda progress: self._report(attempt, progress))
-        finally:
-            attempt.child = None
-            # The slot is free only when a killed process is really gone.
-            if not child.is_reusable:
-                await child.kill()
-            self._children.release(child)
-
-    def _report(self, attempt: _Attempt, progress: Any) -> None:
-        task = attempt.of
-        self._progress[task.key] = progress
-        self.hub.changed(task.key, task.owner_id)
-        if time.monotonic() - attempt.progress_stored > PROGRESS_SECONDS and not self._stopping:
-            attempt.progress_stored = time.monotonic()
-            key, number = task.key, task.state.attempt
-            self._database.submit(lambda connection: records.store_progress(connection, key, number, progress))
-
-    async def _end(self, task: Task, event: Event) -> None:
-        kind = self._kind_of(task)
-        while True:
+    async def _end_one_by_one(self, ends: list[End]) -> None:
+        for end in ends:
             try:
-                ended = await self._database.write(lambda connection: self._record(connection, task.key, event))
-                break
-            except Unavailable as error:
+                self._is_recorded(end.attempt, await self._recorder.end(end))
+            except Exception as error:
                 # A full disk or a busy database must not lose a finished work: it stays ours until it is recorded.
-                self._log.error("Task %s: cannot record its end now (%s); trying again", task.key, error)
-                if self._stopping:
+                self._log.error("Task %s: cannot record its end now (%s); trying again", end.attempt.of.key, error)
+                self._ends.append(end)
+        if self._ends and not self._stopping:
+            await asyncio.sleep(RETRY_SECONDS)
+
+    def _take_up(self, outcome: Outcome) -> None:
+        """Take what was claimed into our care and begin it as far as there are slots."""
+        self._last = max(self._last, outcome.last)
+        for lane, chosen, claimed in outcome.claims:
+            lane.queue.remove(each.key for each in chosen)
+            waiting = {each.key: each for each in chosen}
+            for task in claimed:
+                attempt = self._running[task.key] = Attempt(task, lane, waiting[task.key])
+                lane.ready.append(attempt)
+                self.hub.changed(task.key, task.owner_id)
+            self._fill(lane)
+
+    def _due_progress(self) -> Mapping[tuple[str, int], Any]:
+        if not self._progress or time.monotonic() - self._progress_stored < PROGRESS_SECONDS:
+            return {}
+        self._progress_stored = time.monotonic()
+        progress, self._progress = self._progress, {}
+        return progress
+
+    # -- attempts --------------------------------------------------------------------------------------------------
+
+    def _fill(self, lane: Lane) -> None:
+        """Begin what is claimed as far as there are slots."""
+        while lane.ready and lane.has_free_slot and not self._stopping:
+            attempt = lane.ready[0]
+            if not attempt.is_killed:
+                try:
+                    self._journal.begin(attempt.name, self._begun)
+                except OSError as error:
+                    self._log.error("Task %s cannot begin now (%s); trying again", attempt.of.key, error.strerror)
+                    asyncio.get_running_loop().call_later(RETRY_SECONDS, self._fill, lane)
                     return
-                await asyncio.sleep(RETRY_SECONDS)
-        if kind is not None and (ended is None or ended.state.status != "success"):
-            try:
-                await kind.discard(task)
-            except Exception:
-                self._log.exception("Task %s: what it left could not be removed", task.key)
+            lane.begin()
+            attempt.task = asyncio.ensure_future(self._run(attempt))
 
-    async def _end_somehow(self, task: Task) -> None:
-        """End a task whose feature could not write its own rows: it must not stay *executing* for ever."""
-        text = "the work ended, but what it made could not be recorded; the server's log tells more"
-        failed = Failed(task.state.attempt, text)
+    def _begun(self) -> list[str]:
+        return [attempt.name for attempt in self._running.values() if attempt.task is not None]
+
+    async def _run(self, attempt: Attempt) -> None:
+        event = await self._runner.run(attempt, self._kinds.of(attempt.of))
+        attempt.release_slot()
+        # Who killed it has recorded why, or stops the server: then the next start takes it up.
+        if attempt.is_killed and isinstance(event, Crashed):
+            self._clean(attempt, None)
+        else:
+            self._ends.append(End(attempt, event))
+        self._wake.set()
+
+    def _answered(self, attempt: Attempt) -> None:
+        """The process of a quick attempt is free for the next one while this one is published and recorded."""
+        if attempt.lane.is_ahead:
+            attempt.release_slot()
+            self._fill(attempt.lane)
+
+    def _is_recorded(self, attempt: Attempt, task: Task | None) -> None:
+        if task is not None and task.state.status == "success":
+            self._let_go(attempt, task)
+        else:
+            self._clean(attempt, task)
+
+    def _clean(self, attempt: Attempt, task: Task | None) -> None:
+        cleaning = asyncio.ensure_future(self._discard(attempt, task))
+        self._cleaning.add(cleaning)
+        cleaning.add_done_callback(self._cleaning.discard)
+
+    async def _discard(self, attempt: Attempt, task: Task | None) -> None:
+        """Remove what an attempt has left that did not win."""
         try:
-            await self._database.write(lambda connection: records.apply_event(connection, task.key, failed))
+            if kind := self._kinds.of(attempt.of):
+                await kind.discard(attempt.of)
+            await asyncio.to_thread(self._store.discard, outputs.result_name(attempt.of))
         except Exception:
-            self._log.exception("Task %s: not even its failure could be recorded", task.key)
+            self._log.exception("Task %s: what it left could not be removed", attempt.of.key)
+        self._let_go(attempt, task)
 
-    def _record(self, connection: Connection, key: str, event: Event) -> Task | None:
-        task = records.apply_event(connection, key, event)
-        if task is not None and task.state.is_final:
-            self.ended(connection, task)
-        return task
+    def _let_go(self, attempt: Attempt, task: Task | None) -> None:
+        attempt.forget_progress()
+        self._progress.pop((attempt.of.key, attempt.of.state.attempt), None)
+        self._running.pop(attempt.of.key, None)
+        self.hub.changed(attempt.of.key, attempt.of.owner_id, task if task and task.state.is_final else None)
+        if task is not None and task.state.status == "queued":
+            attempt.lane.queue.add([attempt.waiting])
+            self._wake.set()
 
-    def ended(self, connection: Connection, task: Task) -> None:
-        """Let the task's feature write its own rows; for whoever ends a task in a transaction of theirs."""
-        if kind := self._kind_of(task):
-            kind.on_end(connection, task)
-
-    def _recover(self, connection: Connection) -> list[Task]:
-        recovered = records.recover(connection)
-        for task in recovered:
-            if task.state.is_final:
-                self.ended(connection, task)
-        return recovered
-
-
-class _Attempt:
-    """An attempt that runs in this process's care."""
-
-    def __init__(self, of: Task) -> None:
-        self.of = of
-        self.task: asyncio.Task[None] | None = None
-        self.child: Child | None = None
-        self.is_killed = False
-        self.progress_stored = 0.0
-
-    def kill(self) -> None:
-        self.is_killed = True
-        if self.child is not None:
-            self.child.kill()
+    def _report(self, attempt: Attempt, progress: Any) -> None:
+        attempt.progress = progress
+        self._progress[attempt.of.key, attempt.of.state.attempt] = progress
+        attempt.tell_progress(TELL_SECONDS, lambda: self.hub.changed(attempt.of.key, attempt.of.owner_id))
+        if time.monotonic() - self._progress_stored > PROGRESS_SECONDS:
+            self._wake.set()

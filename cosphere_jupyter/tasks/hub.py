@@ -95,8 +95,8 @@ class Hub:
         self._by_key: defaultdict[str, set[Subscription]] = defaultdict(set)
         self._by_owner: defaultdict[int, set[Subscription]] = defaultdict(set)
         self._made = 0
-        # Keys in the order in which they changed.
-        self._dirty: dict[str, None] = {}
+        # In the order in which they changed; None: must be read.
+        self._dirty: dict[str, Task | None] = {}
         self._pump: asyncio.Task[None] | None = None
         self._is_closed = False
         # Who reads holds it until what was read is handed over: nobody is told an older state after a newer one.
@@ -123,12 +123,15 @@ class Hub:
             if owner_id is not None:
                 _remove(self._by_owner, owner_id, subscription)
 
-    def changed(self, key: str, owner_id: int | None = None) -> None:
-        """Say that a task has changed, after the commit that says so. ``owner_id`` None: whose it is, is not known."""
+    def changed(self, key: str, owner_id: int | None = None, final: Task | None = None) -> None:
+        """Say that a task has changed, after the commit that says so.
+
+        ``owner_id`` None: whose it is, is not known. ``final`` is the task itself if nothing can change any more.
+        """
         is_owner_watching = bool(self._by_owner) if owner_id is None else owner_id in self._by_owner
         if self._is_closed or not (is_owner_watching or key in self._by_key):
             return
-        self._dirty[key] = None
+        self._dirty[key] = final
         if self._pump is None or self._pump.done():
             self._pump = asyncio.ensure_future(self._tell())
 
@@ -156,19 +159,19 @@ class Hub:
 
     async def _tell(self) -> None:
         while self._dirty:
-            keys = list(self._dirty)[:READ_LIMIT]
-            for key in keys:
-                del self._dirty[key]
+            changed = {key: self._dirty.pop(key) for key in list(self._dirty)[:READ_LIMIT]}
             # Who subscribes during the read will read for itself what it finds.
             last = self._made
             try:
                 async with self._reading:
-                    tasks = await self._read(keys)
-                    await self._hand_over([(task, each) for task in tasks.values() for each in self._who(task, last)])
+                    unread = [key for key, task in changed.items() if task is None]
+                    found = await self._read(unread) if unread else {}
+                    tasks = [task for key in changed if (task := changed[key] or found.get(key))]
+                    await self._hand_over([(task, each) for task in tasks for each in self._who(task, last)])
             except Exception:
                 self._log.exception("Changes of tasks could not be read; trying again")
                 await asyncio.sleep(RETRY_SECONDS)
-                self._dirty = {**dict.fromkeys(keys), **self._dirty}
+                self._dirty = {**changed, **self._dirty}
 
     def _who(self, task: Task, last: int) -> list[Subscription]:
         own = self._by_owner.get(task.owner_id, ()) if task.owner_id is not None else ()

@@ -292,7 +292,7 @@ _ROWID: ColumnClause[int] = literal_column("tasks.rowid", Integer)
 _WAITING = (
     select(_ROWID, tasks.c.key, tasks.c.owner_id, tasks.c.priority, tasks.c.is_quick)
     # The plus keeps SQLite from looking through all that is queued for the few that are new.
-    .where(_ROWID > bindparam("after"), text("+tasks.status = 'queued'"))
+    .where(bindparam("after") < _ROWID, text("+tasks.status = 'queued'"))
     .order_by(_ROWID)
 )
 

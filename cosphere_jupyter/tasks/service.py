@@ -9,14 +9,13 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, Protocol
 
-import orjson
 from sqlalchemy import Connection
 
 from ..database.engine import Database
 from ..errors import NotFound
 from ..results.folder import FolderStore
-from . import records
-from .engine import RESULT_FILE, TaskEngine
+from . import outputs, records
+from .engine import TaskEngine
 from .hub import Subscription
 from .records import Task
 from .states import CancelRequested
@@ -108,11 +107,7 @@ class Tasks:
         """
         if task.state.result is not None or task.result_name is None:
             return task.state.result
-        return await asyncio.to_thread(self._read_result, task.result_name)
-
-    def _read_result(self, name: str) -> Any:
-        files = [file["name"] for file in self._store.manifest(name)["files"]]
-        return orjson.loads(self._store.file(name, RESULT_FILE).read_bytes()) if RESULT_FILE in files else None
+        return await asyncio.to_thread(outputs.read_result, self._store, task.result_name)
 
     def subscribe(self, keys: Iterable[str] = (), owner_id: int | None = None) -> AbstractContextManager[Subscription]:
         """Follow these tasks, and all tasks of an account if one is given; see `Hub.subscribe`."""

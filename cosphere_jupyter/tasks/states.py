@@ -2,10 +2,10 @@
 
 ::
 
-    queued ──Claimed──► executing ──Succeeded──► success
-      │  ▲                 │ │ │
-      │  └──Lost, Crashed──┘ │ └──Failed, Lost, Crashed──► error
-      └────────CancelRequested──────────────────────────►  error
+    queued ───────Claimed──────► executing ──Succeeded──► success
+      │  ▲                          │ │ │
+      │  └──Returned, Lost, Crashed─┘ │ └──Failed, Lost, Crashed──► error
+      └─────────────CancelRequested───┴─────────────────────────►  error
 
 The attempt number fences every event of an attempt: what a former attempt, or the attempt of a cancelled task, still
 has to say is answered with ``None`` and changes nothing. ``success`` and ``error`` are final.
@@ -80,13 +80,20 @@ class Lost:
 
 
 @dataclass(frozen=True)
+class Returned:
+    """The attempt was claimed and never begun: it did nothing."""
+
+    attempt: int
+
+
+@dataclass(frozen=True)
 class CancelRequested:
     """Somebody who may wants the task ended. ``by`` is an e-mail address."""
 
     by: str
 
 
-Event = Claimed | Succeeded | Failed | Crashed | Lost | CancelRequested
+Event = Claimed | Succeeded | Failed | Crashed | Lost | Returned | CancelRequested
 
 
 def transition(state: TaskState, event: Event) -> TaskState | None:
@@ -103,6 +110,8 @@ def transition(state: TaskState, event: Event) -> TaskState | None:
         return replace(state, status="success", result=event.result)
     if isinstance(event, Failed):
         return replace(state, status="error", error=event.error, result=event.details)
+    if isinstance(event, Returned):
+        return replace(state, status="queued", max_attempts=state.max_attempts + 1)
     if isinstance(event, Crashed):
         return _after_crash(replace(state, crashes=state.crashes + 1), event.how)
     return _again(state, "the server stopped while the task was running")

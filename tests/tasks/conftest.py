@@ -11,9 +11,12 @@ import pytest
 
 from cosphere_jupyter.database.engine import Database
 from cosphere_jupyter.database.migrate import migrate
+from cosphere_jupyter.results.folder import FolderStore
 from cosphere_jupyter.tasks import records
 from cosphere_jupyter.tasks.children import Children
 from cosphere_jupyter.tasks.engine import Call, TaskEngine
+from cosphere_jupyter.tasks.journal import Journal
+from cosphere_jupyter.tasks.service import Tasks
 
 
 @pytest.fixture(autouse=True)
@@ -46,12 +49,15 @@ class Work:
 class Bench:
     """What the tests do with an engine."""
 
-    def __init__(self, folder, slots=2, idle_seconds=60.0):
+    def __init__(self, folder, slots=2, idle_seconds=60.0, account_limit=0):
         self.database = Database(folder / "test.sqlite")
         migrate(self.database)
         self.log = logging.getLogger("test")
-        self.children = Children(self.log, idle_seconds=idle_seconds)
-        self.engine = TaskEngine(self.database, self.children, slots, self.log)
+        self.store = FolderStore(folder / "results")
+        pools = {is_foreign: Children(self.log, idle_seconds=idle_seconds) for is_foreign in (False, True)}
+        journal = Journal(folder / "begun.log")
+        self.engine = TaskEngine(self.database, pools, self.store, journal, slots, self.log, account_limit)
+        self.tasks = Tasks(self.database, self.engine, self.store)
         self.work = Work()
         self.engine.register(self.work)
 

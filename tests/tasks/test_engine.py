@@ -247,7 +247,7 @@ async def test_a_feature_that_cannot_write_its_rows_does_not_keep_the_task_from_
 async def test_an_unexpected_failure_to_take_a_task_does_not_stop_the_engine(bench, monkeypatch):
     failures = []
 
-    def fail_once(connection):
+    def fail_once(connection, keys):
         failures.append(1)
         raise RuntimeError("never seen before")
 
