@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from .engine import Database
 
-HEAD = "0003"
+HEAD = "0004"
 
 
 def alembic_config() -> Config:

@@ -45,12 +45,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Estimate:
-    """Bytes of the result with likely bounds, its rows (None if nobody knows), and how this was found out."""
+    """Bytes of the result with likely bounds, its rows (None if nobody knows), and how this was found out.
+
+    Where nothing is known at all the bounds are None, too, and the size is 0: the API wants a number.
+    """
 
     size: int
     rows: int | None
-    low: int
-    high: int
+    low: int | None
+    high: int | None
     method: str
 
 
@@ -143,6 +146,9 @@ def _rows_of(model: Model, query: Query, probe: Probe | None, table_rows: int | 
     known = model.fraction(query)
     if probe is None or not model.sample_rows:
         likely = total * known * query.ratio
+        if not query.filters and model.sample_rows and model.is_current:
+            drawn = 2 * math.sqrt(likely * (1 - query.ratio))
+            return _Rows(likely, max(0.0, likely - drawn), min(likely + drawn, total), "all rows of the table")
         return _Rows(likely, likely / 3, min(likely * 3, total), "from the distributions of the columns")
     seen, of = probe.rows, model.sample_rows
     spread = 2 * math.sqrt(seen * max(0.0, 1 - seen / of)) if of < total else 0.0
@@ -168,7 +174,7 @@ def _of_sizes(item: CatalogueItem, query: Query, model: Model) -> Estimate:
     known = [column["size"] for column in item.spec if column["name"] in query.columns and column["size"] is not None]
     size = max(0.0, sum(known)) * model.fraction(query) * query.ratio
     if not known:
-        return Estimate(0, None, 0, 0, "nothing is known of this table")
+        return Estimate(0, None, None, None, "nothing is known of this table")
     return Estimate(round(size), None, math.floor(size / 10), math.ceil(size * 10), "from the sizes of the columns")
 
 
@@ -199,11 +205,12 @@ def _fits(item: CatalogueItem, query: Query, profile: Profile) -> bool:
 # -- beside the life of requests ---------------------------------------------------------------------------------------
 
 
-def quick_size(connection: Connection, item: CatalogueItem, query: Query) -> int | None:
-    """Return the likely bytes of a new request from the item's profile alone, None without one. Never fails."""
+def quick_estimate(connection: Connection, item: CatalogueItem, query: Query, version: str) -> Estimate | None:
+    """Return the estimate of a new request from the item's profile alone, None without one. Never fails."""
     try:
         profile = read_profile(connection, item.id)
-        return None if profile is None else combine(item, query, profile, None).size
+        is_current = profile is not None and profile.data_version == version
+        return None if profile is None else combine(item, query, profile, None, is_current=is_current)
     except Exception:
         _log.exception("Item %s: no size could be estimated", item.id)
         return None

@@ -1,4 +1,4 @@
-"""How long results are kept, and how much of the disk an account's results may take.
+"""How long results are kept.
 
 A result goes when nobody has asked for it for ``results_ttl`` seconds, or when all results together take more than
 ``results_max_size`` bytes: then the ones that were asked for longest ago go first. Its request stays; asked for again,
@@ -11,14 +11,12 @@ import asyncio
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, select
 
-from ..accounts.service import Account
 from ..database.engine import Database
 from ..database.schema import now
-from ..errors import QuotaExceeded
 from ..results.folder import FolderStore
-from ..sizes import format_size
+from .quota import remove_results
 from .tables import download_requests
 
 # What was asked for just now is about to be read: it stays even if the disk's share is used up.
@@ -49,11 +47,7 @@ class Retention:
         rows = connection.execute(kept.order_by(download_requests.c.used_at, download_requests.c.id)).all()
         doomed = self._choose(rows, moment)
         # In the record first: a kill between the two leaves a folder that the next sweep finds.
-        connection.execute(
-            update(download_requests)
-            .where(download_requests.c.id.in_([row.id for row in doomed]))
-            .values(blob_name=None, real_size=None, result=None, updated_at=moment)
-        )
+        remove_results(connection, [row.id for row in doomed])
         return [row.blob_name for row in doomed]
 
     def _choose(self, rows: list[Row[Any]] | Any, moment: datetime) -> list[Row[Any]]:
@@ -72,33 +66,3 @@ class Retention:
 def is_use_due(used_at: datetime | None) -> bool:
     """Whether the time of use should be written down again."""
     return used_at is None or now() - used_at > USE_PRECISION
-
-
-def disk_used(connection: Connection, account_id: int) -> int:
-    """Return the bytes of the results whose requests an account made first and that somebody still waits for."""
-    used = select(func.coalesce(func.sum(download_requests.c.real_size), 0)).where(
-        download_requests.c.created_by_id == account_id,
-        download_requests.c.blob_name.is_not(None),
-        download_requests.c.is_cancelled.is_(False),
-    )
-    return int(connection.execute(used).scalar_one())
-
-
-def check_quota(connection: Connection, account: Account, wanted: int, slack: int = 1) -> None:
-    """Raise ``QuotaExceeded`` if ``wanted`` further bytes (0: unknown) do not fit into an account's disk quota.
-
-    An estimate may be too high: with ``slack`` it refuses only what would not fit at that fraction of it either.
-    """
-    if account.disk_quota is None:
-        return
-    used = disk_used(connection, account.id)
-    if used < account.disk_quota and used + wanted // slack <= account.disk_quota:
-        return
-    more = f" and this one about {format_size(wanted)}" if wanted else ""
-    raise QuotaExceeded(
-        f"your results take {format_size(used)}{more}, and your disk quota is {format_size(account.disk_quota)}: leave "
-        "requests that you need no more, or ask for fewer rows or columns",
-        disk_used=used,
-        disk_quota=account.disk_quota,
-        estimated_size=wanted or None,
-    )

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from ..accounts.service import Account, accounts_by_id
+from ..accounts.service import Account, accounts_by_id, read_account
 from ..catalogue.service import Catalogue, CatalogueItem, may_see, read_item, read_items
 from ..database.engine import Database
 from ..database.schema import now
@@ -22,8 +22,9 @@ from ..tasks import records
 from ..tasks.engine import TaskEngine
 from ..tasks.records import Task
 from . import spec as rules
-from .estimate import quick_size
-from .retention import check_quota, is_use_due
+from .estimate import Estimate, quick_estimate
+from .quota import charge, check_quota
+from .retention import is_use_due
 from .tables import download_requests, download_waiters
 
 TASK_NAME = "download"
@@ -81,6 +82,7 @@ class Downloads:
         """Return the request for this selection with ``caller`` among its waiters, and whether it is new.
 
         An equal request is shared whoever made it; one that was cancelled, failed, or lost its result runs again.
+        ``QuotaExceeded`` if there is no room for a result that would be made for the caller, or taken over by them.
         """
         item, query = await self.select(item_id, spec, caller)
         version = await self._version_of(item)
@@ -88,15 +90,19 @@ class Downloads:
         if found := await self._database.read(lambda connection: self._find_ready(connection, identity, caller)):
             return found, False
         values = {"catalogue_item_id": item.id, "spec": spec, "fingerprint": identity, "data_version": version}
-        values["estimated_size"] = await self._database.read(lambda connection: quick_size(connection, item, query))
+        expected = await self._database.read(lambda connection: quick_estimate(connection, item, query, version))
+        values["estimated_size"] = expected.size if expected else None
         try:
-            request, created = await self._database.write(lambda connection: self._join(connection, values, caller))
+            request, created, gone = await self._database.write(
+                lambda connection: self._join(connection, values, expected, caller)
+            )
         except IntegrityError:
             # The item was deleted while its data were looked at.
             raise ModelInvalid(
                 {"catalogue_item": [f"catalogue item instance with id {item_id} does not exist."]}
             ) from None
         self._engine.wake()
+        await self._remove(gone)
         return request, created
 
     async def select(self, item_id: int, spec: Mapping[str, Any], caller: Account) -> tuple[CatalogueItem, Query]:
@@ -146,6 +152,11 @@ class Downloads:
         if killed is not None:
             self._engine.kill(killed)
 
+    async def _remove(self, names: Sequence[str]) -> None:
+        """Remove the files of results that no request names any more."""
+        for name in names:
+            await asyncio.to_thread(self._store.delete, name)
+
     async def sweep(self) -> list[str]:
         """Remove folders of results that no request names and no attempt writes; returns their names."""
         names = await asyncio.to_thread(self._store.names)
@@ -174,7 +185,9 @@ class Downloads:
             return False
         return request.blob_name is None or not self._store.exists(request.blob_name)
 
-    def _join(self, connection: Connection, values: dict[str, Any], caller: Account) -> tuple[DownloadRequest, bool]:
+    def _join(
+        self, connection: Connection, values: dict[str, Any], expected: Estimate | None, caller: Account
+    ) -> tuple[DownloadRequest, bool, list[str]]:
         by_identity = select(download_requests).where(download_requests.c.fingerprint == values["fingerprint"])
         row = connection.execute(by_identity).one_or_none()
         created = row is None
@@ -186,9 +199,9 @@ class Downloads:
         else:
             request_id = row.id
         self._add_waiter(connection, request_id, caller)
-        self._revive(connection, request_id, caller)
+        gone = self._revive(connection, request_id, expected, caller)
         by_id = select(download_requests).where(download_requests.c.id == request_id)
-        return _requests(connection, connection.execute(by_id).all())[0], created
+        return _requests(connection, connection.execute(by_id).all())[0], created, gone
 
     def _add_waiter(self, connection: Connection, request_id: int, caller: Account) -> None:
         waits = (download_waiters.c.request_id == request_id) & (download_waiters.c.account_id == caller.id)
@@ -196,13 +209,15 @@ class Downloads:
             row = {"request_id": request_id, "account_id": caller.id, "created_at": now()}
             connection.execute(insert(download_waiters).values(row))
 
-    def _revive(self, connection: Connection, request_id: int, caller: Account) -> None:
+    def _revive(self, connection: Connection, request_id: int, expected: Estimate | None, caller: Account) -> list[str]:
+        """Make a request count again, and run if it has no result; returns the results that had to go for its own."""
         this = download_requests.c.id == request_id
-        request = _requests(connection, connection.execute(select(download_requests).where(this)).all())[0]
+        row = connection.execute(select(download_requests).where(this)).one()
+        request = _requests(connection, [row])[0]
         changes: dict[str, Any] = {"is_cancelled": False} if request.is_cancelled else {}
+        gone: list[str] = []
         if self._needs_run(request):
-            # The estimate of a moment may be wide of the mark: it refuses only what cannot fit even so.
-            check_quota(connection, caller, request.estimated_size or 0, slack=4)
+            check_quota(connection, caller, expected)
             key = records.enqueue(
                 connection,
                 TASK_NAME,
@@ -212,10 +227,15 @@ class Downloads:
                 max_attempts=MAX_ATTEMPTS,
             )
             changes |= {"task_key": key, "executor_job_id": None, "blob_name": None, "real_size": None, "result": None}
-        elif is_use_due(request.used_at):
-            changes["used_at"] = now()
+            changes |= {"charged_to_id": None, "charged_size": None}
+        else:
+            if request.is_cancelled and row.charged_to_id != caller.id:
+                gone = charge(connection, caller, request_id, request.real_size or 0)
+            if is_use_due(request.used_at):
+                changes["used_at"] = now()
         if changes:
             connection.execute(update(download_requests).where(this).values(**changes, updated_at=now()))
+        return gone
 
     def _leave(self, connection: Connection, request_id: int, caller: Account) -> str | None:
         row = connection.execute(select(download_requests).where(download_requests.c.id == request_id)).one_or_none()
@@ -269,6 +289,14 @@ def read_request_of_task(connection: Connection, task: Task) -> DownloadRequest:
     if not found:
         raise NotFound("download request")
     return found[0]
+
+
+def charge_result(connection: Connection, task: Task, size: int) -> list[str]:
+    """Charge what a task has made, before it is visible, to the task's owner; see ``quota.charge``."""
+    request = read_request_of_task(connection, task)
+    if task.owner_id is None:
+        return []
+    return charge(connection, read_account(connection, task.owner_id), request.id, size)
 
 
 def store_result(connection: Connection, task: Task) -> None:

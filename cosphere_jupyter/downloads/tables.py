@@ -26,6 +26,10 @@ download_requests = Table(
     Column("task_key", String(26), index=True),
     # When the result was made or last asked for: what retention goes by.
     Column("used_at", UtcDateTime, index=True),
+    # Whose disk quota the result counts for, and the bytes; see ``quota``. Accounts are never deleted, and SQLite adds
+    # foreign keys to no table that is there.
+    Column("charged_to_id", Integer, index=True),
+    Column("charged_size", BigInteger),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
     UniqueConstraint("fingerprint"),

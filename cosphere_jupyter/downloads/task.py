@@ -10,7 +10,6 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from ..accounts.service import read_account
 from ..database.engine import Database
 from ..errors import ExecutionError, Invalid, NotFound
 from ..executors.duckdb.executor import DuckDBExecutor
@@ -19,8 +18,7 @@ from ..tasks.engine import Call
 from ..tasks.records import Task
 from . import spec as rules
 from .estimate import learn
-from .retention import check_quota
-from .service import TASK_NAME, DownloadRequest, read_request_of_task, result_name, store_result
+from .service import TASK_NAME, DownloadRequest, charge_result, read_request_of_task, result_name, store_result
 
 
 class DownloadTask:
@@ -66,7 +64,7 @@ class DownloadTask:
     async def publish(self, task: Task, result: Any) -> Any:
         """Write the manifest and make the folder visible; what is stored is the manifest in short."""
         request = await self._request(task)
-        await self._check_quota(task, result["bytes"])
+        await self._charge(task, result["bytes"])
         name = result_name(task)
         manifest = {
             "id": name.rsplit("/", 1)[-1],
@@ -84,14 +82,10 @@ class DownloadTask:
             "files": [file["name"] for file in result["files"]],
         }
 
-    async def _check_quota(self, task: Task, size: int) -> None:
-        """A result that turned out bigger than its owner's share is not kept."""
-
-        def check(connection: Connection) -> None:
-            if task.owner_id is not None:
-                check_quota(connection, read_account(connection, task.owner_id), size)
-
-        await self._database.read(check)
+    async def _charge(self, task: Task, size: int) -> None:
+        """Refuse a result that turned out bigger than its owner's share, or make room for it."""
+        for name in await self._database.write(lambda connection: charge_result(connection, task, size)):
+            await asyncio.to_thread(self._store.delete, name)
 
     def on_end(self, connection: Connection, task: Task) -> None:
         """On success the request gets its result, in the same transaction, and estimates learn from it."""

@@ -20,6 +20,7 @@ PUBLISHED = {
     "0001_first_tables.py": "5321e548a3b2ed89",
     "0002_sign_in_permissions_profiles.py": "8674c31f738a7714",
     "0003_named_tasks_and_typed_downloads.py": "010687c30184d639",
+    "0004_charges_of_results.py": "cc4625902cbf29de",
 }
 
 
@@ -69,6 +70,42 @@ def test_a_migration_that_is_interrupted_leaves_nothing(database):
         database.submit(interrupted).result()
     assert database.submit(current_revision).result() is None
     migrate(database)
+
+
+def test_results_of_before_are_charged_to_whom_they_were_made_for(database):
+    def before(connection):
+        from alembic import command
+
+        config = alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0003")
+        for account in (1, 2):
+            connection.exec_driver_sql(
+                "INSERT INTO accounts (id, name, email, type, is_active, epoch, created_at, updated_at) "
+                f"VALUES ({account}, '', '{account}@lab.example', 'RESEARCHER', 1, 0, '2026-01-01', '2026-01-01')"
+            )
+        connection.exec_driver_sql(
+            "INSERT INTO catalogue_items (id, name, name_folded, executor_type, spec, sample, created_at, updated_at) "
+            "VALUES (1, 'a', 'a', 'ATHENA', '[]', '[]', '2026-01-01', '2026-01-01')"
+        )
+        connection.exec_driver_sql(
+            "INSERT INTO tasks (key, name, owner_id, params, status, attempt, max_attempts, crashes, is_idempotent, "
+            "queued_at, completed_at) VALUES ('K', 'download', 2, '{}', 'success', 1, 1, 0, 1, '2026', '2026')"
+        )
+        requests = [(1, "'K'", "'blob'", 70), (2, "'gone'", "'blob'", 80), (3, "'K'", "NULL", "NULL")]
+        for number, key, blob, size in requests:
+            connection.exec_driver_sql(
+                "INSERT INTO download_requests (id, catalogue_item_id, spec, fingerprint, data_version, created_by_id, "
+                "is_cancelled, real_size, blob_name, task_key, created_at, updated_at) "
+                f"VALUES ({number}, 1, '{{}}', '{number}', '', 1, 0, {size}, {blob}, {key}, '2026', '2026')"
+            )
+
+    database.submit(before).result()
+    migrate(database)
+    found = database.submit(
+        lambda c: c.exec_driver_sql("SELECT id, charged_to_id, charged_size FROM download_requests ORDER BY id").all()
+    ).result()
+    assert [tuple(row) for row in found] == [(1, 2, 70), (2, 1, 80), (3, None, None)]
 
 
 def test_a_database_of_a_newer_version_is_refused_with_words(database):

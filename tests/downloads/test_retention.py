@@ -1,4 +1,4 @@
-"""Results go by age and by total size, accounts have a share of the disk, and what went is made again."""
+"""Results go by age and by total size, and what went is made again."""
 
 from __future__ import annotations
 
@@ -52,34 +52,3 @@ async def test_too_much_in_all_takes_what_was_asked_for_longest_ago(owner, servi
     gone = await retention.expire(now() + timedelta(minutes=11))
     assert gone == [request["blob_name"] for request in requests[:2]]
     assert services.store.names() == sorted(request["blob_name"] for request in requests[2:])
-
-
-async def test_the_disk_quota_refuses_before_the_work_is_done(services, sign_up, numbers_item):
-    rosa = await sign_up("rosa@lab.example", disk_quota=1)
-    # One byte of quota: nothing is used yet, so the first one runs, and does not fit.
-    ended = await finished(rosa, numbers_item, 0)
-    assert ended["task"]["status"] == "error" and "disk quota is 1 bytes" in ended["task"]["error"]
-    assert services.store.names() == []
-    assert ended["blob_name"] is None
-
-
-async def test_a_full_quota_refuses_at_once_with_figures_and_leaves_no_request_behind(owner, sign_up, numbers_item):
-    rosa = await sign_up("rosa@lab.example", disk_quota=10**9)
-    kept = await finished(rosa, numbers_item, 0)
-    await owner.put(f"/accounts/{rosa.account['id']}", {"disk_quota": kept["real_size"]})
-    refused = await rosa.post("/downloader/requests/", body(numbers_item, 5))
-    assert (refused.status, refused.event) == (400, "DISK_QUOTA_EXCEEDED")
-    assert (refused.json["disk_used"], refused.json["disk_quota"]) == (kept["real_size"], kept["real_size"])
-    assert "leave requests that you need no more" in refused.json["message"]
-    assert [each["id"] for each in (await rosa.get("/downloader/requests/")).json["requests"]] == [kept["id"]]
-    # What everybody has left counts no more.
-    await rosa.delete(f"/downloader/requests/{kept['id']}")
-    room = await rosa.post("/downloader/requests/", body(numbers_item, 990))
-    assert room.status == 201
-    await rosa.settled(room.json["id"])
-    await rosa.delete(f"/downloader/requests/{room.json['id']}")
-    # What is there already costs nothing, whoever made it.
-    assert (await rosa.post("/downloader/requests/", body(numbers_item, 0))).status == 200
-    other = await finished(owner, numbers_item, 7)
-    joined = await rosa.post("/downloader/requests/", body(numbers_item, 7))
-    assert (joined.status, joined.json["blob_name"]) == (200, other["blob_name"])
