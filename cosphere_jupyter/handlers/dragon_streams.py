@@ -7,9 +7,8 @@ gets the newest status of each task. A reader who takes nothing for half a minut
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 import orjson
 from tornado.iostream import StreamClosedError
@@ -17,13 +16,10 @@ from tornado.web import Finish
 
 from ..errors import Unavailable
 from ..tasks.records import Task
+from .dragon_keep_alive import KeepAlive
 from .dragon_tasks import PAGE, TasksHandler
 
-if TYPE_CHECKING:
-    from ..tasks.hub import Subscription
-
-# Proxies close what is silent for a minute, some for half of one.
-KEEP_ALIVE_SECONDS = 20.0
+KEEP_ALIVE = "cosphere_keep_alive"
 WRITE_SECONDS = 30.0
 # Lines that are written at once.
 WRITE_BYTES = 64 * 1024
@@ -35,79 +31,105 @@ class StreamHandler(TasksHandler):
     # A notebook left open streams for ever: idle servers must still be culled.
     counts_as_activity = False
 
+    # What is sent again when nothing has changed for long: the last status line.
+    last = b""
+    _sent: asyncio.Future[None] | None = None
+
     async def stream(self, keys: Sequence[str]) -> None:
         """Send the statuses of tasks until all have ended; of those that had ended the first line alone tells."""
         with self.services.task_list.subscribe(keys) as subscription:
             found = await self.read_tasks(keys)
             subscription.seen(found.values())
             running = {key for key, task in found.items() if not task.state.is_final}
-            first = next((task for task in found.values() if task.key in running), None)
-            last = await self.statuses.line(first, self.mount) if first else b""
+            if running:
+                self.last = await self.statuses.line(found[next(iter(running))], self.mount)
             await self._begin(keys, found)
             # Thousands of streams: none holds what only its first line needed.
-            del found, first, keys
-            while running:
-                last = await self._tell(await self._changes(subscription, running), last)
+            del found, keys
+            async with self._open():
+                while running:
+                    tasks = [task for task in await subscription.changes() if task.key in running]
+                    running.difference_update(task.key for task in tasks if task.state.is_final)
+                    await self._tell(tasks)
+                    del tasks
 
     async def stream_all(self, owner_id: int) -> None:
         """Send the newest statuses of an account's tasks and then every change, until the client goes."""
         with self.services.task_list.subscribe(owner_id=owner_id) as subscription:
             tasks = {task.key: task for task in await self.services.task_list.bulk_read(self.account, PAGE)}
             subscription.seen(tasks.values())
+            # Until something changes there is no status to repeat: an empty list tells nothing new.
+            self.last = b"[]\n"
             await self._begin(tasks, tasks, named=True)
             del tasks
-            # Until something changes there is no status to repeat: an empty list tells nothing new.
-            last = b"[]\n"
-            while True:
-                last = await self._tell(await self._changes(subscription), last, named=True)
+            async with self._open():
+                while True:
+                    await self._tell(await subscription.changes(), named=True)
+
+    @contextlib.asynccontextmanager
+    async def _open(self) -> AsyncIterator[None]:
+        """Keep the stream alive while it waits; end it when the client is gone or the server stops."""
+        self._work = asyncio.current_task()
+        alive: KeepAlive = self.settings.setdefault(KEEP_ALIVE, KeepAlive())
+        try:
+            with alive.keeping(self):
+                if self._is_gone:
+                    raise Finish
+                yield
+        except asyncio.CancelledError:
+            if self._is_gone:
+                raise Finish from None
+            raise
+        except Unavailable:
+            # The server stops; the client asks the next one.
+            raise Finish from None
+        finally:
+            self._work = None
 
     async def _begin(self, keys: Iterable[str], found: dict[str, Task], named: bool = False) -> None:
         self.set_header("Content-Type", "application/x-ndjson")
         # Proxies shall pass each line on as it comes.
         self.set_header("X-Accel-Buffering", "no")
-        await self._send(orjson.dumps(await self.statuses.all(keys, found, self.mount, named)) + b"\n")
-
-    async def _changes(self, subscription: Subscription, running: set[str] | None = None) -> list[Task]:
-        """Wait for changes of the tasks that run; takes those that have ended out of them."""
-        # Not all at the same moment, though the last change came to all at once.
-        timeout = random.uniform(0.75, 1) * KEEP_ALIVE_SECONDS  # noqa: S311
-        try:
-            tasks = await self.while_connected(subscription.changes(timeout))
-        except Unavailable:
-            # The server stops; the client asks the next one.
-            raise Finish from None
-        if running is None:
-            return tasks
-        tasks = [task for task in tasks if task.key in running]
-        running.difference_update(task.key for task in tasks if task.state.is_final)
-        return tasks
-
-    async def _tell(self, tasks: list[Task], last: bytes, named: bool = False) -> bytes:
-        """Send changes, or the last line again if there are none; returns the line that is the last now."""
-        lines: list[bytes] = []
-        for task in tasks:
-            last = await self.statuses.line(task, self.mount, named)
-            lines.append(last)
-            if sum(map(len, lines)) > WRITE_BYTES:
-                await self._send(b"".join(lines))
-                lines.clear()
-        if lines or not tasks:
-            await self._send(b"".join(lines) or last)
-        return last
-
-    async def _send(self, chunk: bytes) -> None:
         if self.request.method == "HEAD":
             raise Finish
+        # A body of thousands of definitions is not needed any more.
+        self._json, self.request.body = None, b""
+        await self.send(orjson.dumps(await self.statuses.all(keys, found, self.mount, named)) + b"\n")
+
+    async def _tell(self, tasks: Sequence[Task], named: bool = False) -> None:
+        """Send changes, a few lines at a time."""
+        lines: list[bytes] = []
+        for task in tasks:
+            self.last = await self.statuses.line(task, self.mount, named)
+            lines.append(self.last)
+            if sum(map(len, lines)) > WRITE_BYTES:
+                await self.send(b"".join(lines))
+                lines.clear()
+        if lines:
+            await self.send(b"".join(lines))
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether the client has not taken yet what was sent last."""
+        return self._sent is not None and not self._sent.done()
+
+    async def send(self, chunk: bytes) -> None:
+        """Write and wait until it is taken; give up on a client that takes nothing."""
+        while self._sent is not None and self.is_sending:
+            # The line that keeps the stream alive, just now: tornado waits for one write only.
+            await self._taken(self._sent)
         self.write(chunk)
-        sent = self.flush()
-        if sent.done() and sent.exception() is None:
-            return
-        try:
-            await asyncio.wait_for(sent, WRITE_SECONDS)
-        except (StreamClosedError, asyncio.TimeoutError):
+        self._sent = self.flush()
+        await self._taken(self._sent)
+
+    async def _taken(self, sent: asyncio.Future[None]) -> None:
+        # Most of the time the system has taken it at once.
+        if not sent.done():
+            await asyncio.wait([sent], timeout=WRITE_SECONDS)
+        if not sent.done() or isinstance(sent.exception(), StreamClosedError):
             # Not finish(), which would wait behind what is not taken.
             self.request.connection.stream.close()  # type: ignore[union-attr]
-            raise Finish from None
+            raise Finish
 
 
 class CreateStreamHandler(StreamHandler):
