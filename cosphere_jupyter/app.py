@@ -53,7 +53,17 @@ class CosphereApp(ExtensionApp):
         help="The folders whose files DUCKDB catalogue items may read; nothing outside of them can be read. Relative "
         "paths are taken from the server's root directory. Default: the root directory itself.",
     )
-    max_tasks = Int(min(os.cpu_count() or 1, 4), config=True, help="How many tasks may run at once.")
+    max_tasks = Int(
+        min(os.cpu_count() or 1, 4), config=True, help="How many tasks may run at once, besides two quick ones."
+    )
+    max_tasks_per_account = Int(
+        0, config=True, help="How many tasks of one account may run at once, besides quick ones. 0: no limit."
+    )
+    tasks_ttl = Int(
+        7 * 86400,
+        config=True,
+        help="How long a finished task is remembered, with the files it made, in seconds. 0: for ever.",
+    )
     duckdb_memory_limit = Unicode(
         "",
         config=True,
@@ -172,6 +182,8 @@ class CosphereApp(ExtensionApp):
             data_dir=Path(self.data_dir),
             data_folders=folders,
             max_tasks=self.max_tasks,
+            max_tasks_per_account=self.max_tasks_per_account,
+            tasks_ttl=self.tasks_ttl,
             duckdb_memory_limit=self.duckdb_memory_limit,
             duckdb_threads=self.duckdb_threads,
             token_lifetime=self.token_lifetime,

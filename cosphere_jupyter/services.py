@@ -35,11 +35,13 @@ class Settings:
     data_dir: Path
     data_folders: tuple[Path, ...]
     max_tasks: int = 2
+    max_tasks_per_account: int = 0
     duckdb_memory_limit: str = ""
     duckdb_threads: int = 0
     token_lifetime: int = 86400
     link_lifetime: int = 300
     results_ttl: int = 30 * 86400
+    tasks_ttl: int = 7 * 86400
     results_max_size: int = 0
     child_idle_seconds: float = 60.0
     # Private hosts that tasks may fetch from, as host or host:port.
@@ -153,6 +155,7 @@ class Services:
         await asyncio.to_thread(self._clear_scratch)
         await asyncio.to_thread(self.store.prune)
         await self.retention.expire()
+        await self.task_retention.expire()
         await self.downloads.sweep()
         await self.profiles.sweep()
         await self.exports.sweep()
@@ -221,7 +224,7 @@ class Services:
         from .catalogue.service import Catalogue
         from .downloads.estimate import Estimates
         from .downloads.retention import Retention
-        from .downloads.service import Downloads
+        from .downloads.service import Downloads, tasks_in_use
         from .downloads.task import DownloadTask
         from .executors.duckdb.executor import DuckDBExecutor
         from .exports.results import ResultType
@@ -231,12 +234,13 @@ class Services:
         from .named.kind import NamedTask
         from .named.registry import Registry
         from .named.service import NamedTasks
-        from .named.starters import DownloadStarter
+        from .named.starters import DownloadStarter, ExportStarter
         from .results.folder import FolderStore
         from .results.links import LinkSigner
         from .tasks.children import Children
         from .tasks.engine import TaskEngine
         from .tasks.journal import Journal
+        from .tasks.retention import TaskRetention
         from .tasks.service import Tasks
 
         settings, keys = self.settings, self.settings.data_dir / "keys"
@@ -268,11 +272,16 @@ class Services:
         idle = settings.child_idle_seconds
         pools = {False: Children(self.log, (self.duckdb.warm_entry,), idle), True: Children(self.log, (), idle)}
         journal = Journal(settings.data_dir / "begun.log")
-        self.tasks = TaskEngine(self.database, pools, self.store, journal, settings.max_tasks, self.log)
+        self.tasks = TaskEngine(
+            self.database, pools, self.store, journal, settings.max_tasks, self.log, settings.max_tasks_per_account
+        )
         self.task_list = Tasks(self.database, self.tasks, self.store)
         self.catalogue = Catalogue(self.database, self._describe)
         self.downloads = Downloads(self.database, self.catalogue, self.tasks, self.store, self._version_of)
         self.retention = Retention(self.database, self.store, settings.results_ttl, settings.results_max_size)
+        self.task_retention = TaskRetention(
+            self.database, self.store, settings.tasks_ttl, tasks_in_use(), self.tasks.forget_numbers
+        )
         self.tasks.register(DownloadTask(self.database, self.store, self.duckdb, self._scratch))
         samples = settings.data_dir / "profiles"
         profiling = ProfileTask(self.database, self.duckdb, samples, self._scratch)
@@ -286,6 +295,7 @@ class Services:
         self.tasks.register_fallback(NamedTask(registry, self.store, self._scratch, settings.fetch_hosts))
         self.named = NamedTasks(self.database, self.tasks, registry)
         self.named.offer(DownloadStarter(self.downloads))
+        self.named.offer(ExportStarter(self.exports))
 
     # -- what one room needs of another ----------------------------------------------------------------------------
 
@@ -309,6 +319,7 @@ class Services:
         while True:
             await asyncio.sleep(SWEEP_RESULTS_SECONDS)
             try:
+                await self.task_retention.expire()
                 gone = [*await self.retention.expire(), *await self.downloads.sweep()]
                 await self.profiles.sweep()
                 await self.exports.sweep()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ..accounts.service import Account, accounts_by_id, read_account
@@ -158,11 +158,10 @@ class Downloads:
             await asyncio.to_thread(self._store.delete, name)
 
     async def sweep(self) -> list[str]:
-        """Remove folders of results that no request names and no attempt writes; returns their names."""
+        """Remove folders of results that no request and no task names and no attempt writes; returns their names."""
         names = await asyncio.to_thread(self._store.names)
         doubtful = [name for name in names if not self._engine.is_running(task_key_of(name))]
-        query = select(download_requests.c.blob_name).where(download_requests.c.blob_name.is_not(None))
-        wanted = await self._database.read(lambda connection: set(connection.execute(query).scalars()))
+        wanted = await self._database.read(_wanted_results)
         unwanted = [name for name in doubtful if name not in wanted]
         for name in unwanted:
             await asyncio.to_thread(self._store.discard, name)
@@ -261,6 +260,16 @@ class Downloads:
         if count:
             # The spelling is the API's.
             raise Conflict("NOT_CANCELLED_DOWNLOAD_REQEUSTS_DETECTED", item_id=item_id, not_cancelled_count=count)
+
+
+def tasks_in_use() -> Select[Any]:
+    """Return the query for the keys of the tasks that requests name: these are kept as long as the requests are."""
+    return select(download_requests.c.task_key).where(download_requests.c.task_key.is_not(None))
+
+
+def _wanted_results(connection: Connection) -> set[str]:
+    query = select(download_requests.c.blob_name).where(download_requests.c.blob_name.is_not(None))
+    return {*connection.execute(query).scalars(), *records.result_names(connection)}
 
 
 def task_key_of(result_name: str) -> str:

@@ -92,6 +92,10 @@ class TaskEngine:
         """Give all tasks to this kind whose name no other kind has."""
         self._kinds.fallback = kind
 
+    def is_taken(self, name: str) -> bool:
+        """Whether tasks of this name belong to a feature; nobody else makes them, or gives them another meaning."""
+        return self._kinds.has(name)
+
     def ended(self, connection: Connection, task: Task) -> None:
         """Let the task's feature write its own rows; for whoever ends a task in a transaction of theirs."""
         self._kinds.ended(connection, task)

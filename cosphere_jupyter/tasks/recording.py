@@ -30,6 +30,10 @@ class Kinds:
         """Make tasks of this kind runnable."""
         self._by_name[kind.name] = kind
 
+    def has(self, name: str) -> bool:
+        """Whether a kind has this very name."""
+        return name in self._by_name
+
     def of(self, task: Task) -> TaskKind | None:
         """Return the kind of a task."""
         return self._by_name.get(task.name, self.fallback)

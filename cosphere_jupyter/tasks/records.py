@@ -191,6 +191,11 @@ def read_tasks(connection: Connection, keys: Iterable[str], owner_id: int | None
     return found
 
 
+def result_names(connection: Connection) -> set[str]:
+    """Return the names of all results that tasks have in the store."""
+    return set(connection.execute(select(tasks.c.result_name).where(tasks.c.result_name.is_not(None))).scalars())
+
+
 def list_tasks(
     connection: Connection, owner_id: int, limit: int | None, offset: int, status: str | None, name: str | None
 ) -> list[Task]:
