@@ -41,7 +41,7 @@ REQUIRED = "This field is required."
 
 
 Describe = Callable[[str], Awaitable[list[dict[str, Any]]]]
-Guard = Callable[[Connection, int], None]
+Guard = Callable[[Connection, int], Callable[[], Awaitable[None]]]
 
 
 class Catalogue:
@@ -54,7 +54,7 @@ class Catalogue:
         self._delete_guards: list[Guard] = []
 
     def before_delete(self, guard: Guard) -> None:
-        """Let another feature refuse a deletion; the guard runs inside its transaction."""
+        """Let another feature refuse a deletion: the guard runs inside its transaction, what it returns afterwards."""
         self._delete_guards.append(guard)
 
     async def create(self, values: Mapping[str, Any], caller: Account) -> CatalogueItem:
@@ -101,7 +101,8 @@ class Catalogue:
 
     async def delete(self, item_id: int) -> None:
         """Delete an item and what hangs on it; ``Conflict`` while another feature's guard forbids it."""
-        await self._database.write(lambda connection: self._delete(connection, item_id))
+        for clean_up in await self._database.write(lambda connection: self._delete(connection, item_id)):
+            await clean_up()
 
     async def permissions(self, item_id: int) -> list[Permission]:
         """Return who may see an item."""
@@ -111,12 +112,12 @@ class Catalogue:
         """Say who may see an item; ``ModelInvalid`` names subjects that do not exist."""
         return await self._database.write(lambda connection: _set_permissions(connection, item_id, given))
 
-    def _delete(self, connection: Connection, item_id: int) -> None:
+    def _delete(self, connection: Connection, item_id: int) -> list[Callable[[], Awaitable[None]]]:
         read_item(connection, item_id)
-        for guard in self._delete_guards:
-            guard(connection, item_id)
+        clean_ups = [guard(connection, item_id) for guard in self._delete_guards]
         forget(connection, RESOURCE, item_id)
         connection.execute(delete(catalogue_items).where(catalogue_items.c.id == item_id))
+        return clean_ups
 
     async def _with_columns(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Complete the spec of a DUCKDB item from its data, or check it against them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -252,7 +252,8 @@ class Downloads:
         cancelled = records.cancel(connection, row.task_key, caller.email) if row.task_key else None
         return cancelled.key if cancelled else None
 
-    def _guard_item(self, connection: Connection, item_id: int) -> None:
+    def _guard_item(self, connection: Connection, item_id: int) -> Callable[[], Awaitable[None]]:
+        """Refuse while somebody waits; returns what removes the results' files once the requests are gone."""
         alive = select(func.count()).where(
             download_requests.c.catalogue_item_id == item_id, download_requests.c.is_cancelled.is_(False)
         )
@@ -260,6 +261,11 @@ class Downloads:
         if count:
             # The spelling is the API's.
             raise Conflict("NOT_CANCELLED_DOWNLOAD_REQEUSTS_DETECTED", item_id=item_id, not_cancelled_count=count)
+        kept = select(download_requests.c.blob_name).where(
+            download_requests.c.catalogue_item_id == item_id, download_requests.c.blob_name.is_not(None)
+        )
+        names = connection.execute(kept).scalars().all()
+        return lambda: self._remove(names)
 
 
 def tasks_in_use() -> Select[Any]:

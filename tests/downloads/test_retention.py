@@ -52,3 +52,12 @@ async def test_too_much_in_all_takes_what_was_asked_for_longest_ago(owner, servi
     gone = await retention.expire(now() + timedelta(minutes=11))
     assert gone == [request["blob_name"] for request in requests[:2]]
     assert services.store.names() == sorted(request["blob_name"] for request in requests[2:])
+
+
+async def test_deleting_an_item_takes_its_results_along_and_their_links_lead_nowhere(owner, services, numbers_item):
+    kept = await finished(owner, numbers_item, 0)
+    assert (await owner.get(kept["download_uri"])).status == 200
+    assert (await owner.delete(f"/downloader/requests/{kept['id']}")).status == 200
+    assert (await owner.delete(f"/catalogue/items/{numbers_item['id']}")).status == 200
+    assert services.store.names() == []
+    assert (await owner.get(kept["download_uri"])).status == 404
