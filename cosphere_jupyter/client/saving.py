@@ -6,13 +6,18 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from .download import Download, File, Manifest
 from .errors import ResultUnreadable, ServerUnavailable
-from .http import Http
+from .http import BACK_OFF, Http
+
+if TYPE_CHECKING:
+    import httpx
 
 _SIZE = re.compile(r"bytes (?:\d+-\d+|\*)/(\d+)")
 _UNUSABLE = re.compile(r"[^\w.,+=@ -]+")
@@ -57,12 +62,20 @@ def _size(http: Http, link: str) -> int:
     """Ask for the first byte: the answer tells how many there are, also where HEAD is not allowed."""
     import httpx
 
-    try:
-        with http.open_link(link, {"Range": "bytes=0-0", "Accept-Encoding": "identity"}) as response:
-            status = response.status_code
-            told = response.headers.get("Content-Length" if status == 200 else "Content-Range", "")
-    except httpx.TransportError as error:
-        raise ServerUnavailable(f"the file cannot be reached: {str(error) or type(error).__name__}") from None
+    for pause in (*BACK_OFF, None):
+        try:
+            with http.open_link(link, {"Range": "bytes=0-0", "Accept-Encoding": "identity"}) as response:
+                return _told(response)
+        except httpx.TransportError as error:
+            if pause is None:
+                raise ServerUnavailable(f"the file cannot be reached: {str(error) or type(error).__name__}") from None
+            time.sleep(pause)
+    raise AssertionError
+
+
+def _told(response: httpx.Response) -> int:
+    status = response.status_code
+    told = response.headers.get("Content-Length" if status == 200 else "Content-Range", "")
     found = told if status == 200 else match[1] if (match := _SIZE.fullmatch(told)) else ""
     # 416: a file without any byte has no first one.
     if status not in (200, 206, 416) or not found.isdecimal():

@@ -46,21 +46,14 @@ class StatusStream:
     ...         print(status)
 
     With ``keys`` it ends when all of these tasks have; without, it tells of all tasks of the account, also new ones,
-    and ends when it is closed or ``stop`` is set. Raises ``ServerUnavailable`` when the server is away for longer than
-    ``patience`` seconds.
+    and ends when it is closed or ``stop`` is set. Raises ``ServerUnavailable`` when the server is away for more than a
+    minute.
     """
 
-    def __init__(
-        self,
-        face: Face,
-        keys: Sequence[str] | None = None,
-        stop: threading.Event | None = None,
-        patience: float = PATIENCE_SECONDS,
-    ) -> None:
+    def __init__(self, face: Face, keys: Sequence[str] | None = None, stop: threading.Event | None = None) -> None:
         self._face = face
         self._keys = keys
         self._stop = stop or threading.Event()
-        self._patience = patience
         self._mailbox = _Mailbox()
         self._news = News(keys)
         self._lock = threading.Lock()
@@ -165,18 +158,22 @@ class StatusStream:
     def _read_all(self) -> None:
         heard, failures = time.monotonic(), 0
         while not self._mailbox.is_closed:
-            started = time.monotonic()
+            started, unfinished = time.monotonic(), len(self._news.unfinished)
             try:
                 if self._read():
                     heard = time.monotonic()
-                    # One that is closed again and again shall not be asked all the time.
-                    failures = 0 if heard - started > PAUSE_SECONDS[-1] else failures
             except ServerUnavailable:
-                if time.monotonic() - heard > self._patience:
+                if time.monotonic() - heard > PATIENCE_SECONDS:
                     raise
                 self.is_away = True
             if self._news.is_over:
                 return
+            if self._keys is not None and len(self._news.unfinished) < unfinished:
+                # Some have ended: the others are next.
+                failures = 0
+                continue
+            # One that is closed again and again shall not be asked all the time.
+            failures = 0 if heard - started > PAUSE_SECONDS[-1] else failures
             self._mailbox.wait_closed(PAUSE_SECONDS[min(failures, len(PAUSE_SECONDS) - 1)])
             failures += 1
 
