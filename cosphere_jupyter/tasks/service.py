@@ -71,11 +71,15 @@ class Tasks:
         with self.subscribe(keys) as subscription:
             tasks = await self.read(keys, caller)
             subscription.seen(tasks.values())
-            while not all(task.state.is_final for task in tasks.values()):
+            waiting = {key for key, task in tasks.items() if not task.state.is_final}
+            while waiting:
                 remaining = None if deadline is None else deadline - time.monotonic()
                 if remaining is not None and remaining <= 0:
                     break
-                tasks |= {task.key: task for task in await subscription.changes(remaining) if task.key in tasks}
+                for task in await subscription.changes(remaining):
+                    tasks[task.key] = task
+                    if task.state.is_final:
+                        waiting.discard(task.key)
         return tasks
 
     async def cancel(self, key: str, caller: Caller) -> Task:

@@ -62,9 +62,11 @@ class Bench:
         self.engine.register(self.work)
 
     async def enqueue(self, function, **params):
-        options = {key: params.pop(key) for key in ("is_idempotent", "max_attempts") if key in params}
+        names = ("is_idempotent", "max_attempts", "priority", "is_quick", "idempotency_key")
+        options = {key: params.pop(key) for key in names if key in params}
+        owner_id = params.pop("owner_id", None)
         key = await self.database.write(
-            lambda c: records.enqueue(c, "work", {"function": function, **params}, None, **options)
+            lambda c: records.enqueue(c, "work", {"function": function, **params}, owner_id, **options)
         )
         self.engine.wake()
         return key
