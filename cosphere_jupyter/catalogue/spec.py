@@ -64,11 +64,31 @@ def schema_error(schema: Mapping[str, Any], instance: Any) -> str | None:
 
 
 def spec_errors(spec: Any) -> list[str]:
-    """Return what is wrong with a spec by itself (field rules)."""
+    """Return what is wrong with a spec by itself (field rules).
+
+    That is the schema's first error, and then what is wrong with distributions of columns that are not too malformed.
+    """
     message = schema_error(SPEC_SCHEMA, spec)
-    if message is not None:
-        return [message]
-    return [text for column in spec if column["distribution"] is not None for text in _distribution_errors(column)]
+    if message is None:
+        return [text for column in spec if column["distribution"] is not None for text in _distribution_errors(column)]
+    columns = filter(_has_distribution, spec if isinstance(spec, list) else [])
+    return [message, *(text for column in columns for text in _distribution_errors(column))]
+
+
+def _has_distribution(column: Any) -> bool:
+    """Whether any JSON is a column of whose distribution something can be said."""
+    if not isinstance(column, dict):
+        return False
+    name, kind, entries = column.get("name"), column.get("type"), column.get("distribution")
+    return (
+        isinstance(name, str)
+        and isinstance(kind, str)
+        and kind in _PYTHON_TYPES
+        and isinstance(column.get("is_nullable"), bool)
+        and isinstance(entries, list)
+        and all(isinstance(entry, dict) and {"value", "count"} <= entry.keys() for entry in entries)
+        and not any(isinstance(entry["value"], list | dict) for entry in entries)
+    )
 
 
 def _distribution_errors(column: Mapping[str, Any]) -> list[str]:

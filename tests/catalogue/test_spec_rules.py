@@ -67,8 +67,6 @@ SCHEMA_CASES: list[tuple[Any, str | None]] = [
     ([without(distribution=[{"count": 1}])], schema("0.distribution", f"[{{'count': 1}}] {NEITHER}")),
     ([without(distribution=[{"value": [], "count": 1}])],
         schema("0.distribution", f"[{{'value': [], 'count': 1}}] {NEITHER}")),
-    ([without(distribution=[{"value": 1.5, "count": "1"}])],
-        schema("0.distribution", f"[{{'value': 1.5, 'count': '1'}}] {NEITHER}")),
     ([without(distribution=[{"value": 1.5, "count": 1, "share": 0.5}])], None),
     # Only the first error: items in order, properties as declared, what is missing last.
     ([without("is_enum", name=5, type="x", size="y")], schema("0.name", "5 is not of type 'string'")),
@@ -129,6 +127,40 @@ def test_a_distribution_is_of_its_columns_type_unique_and_counted_in_integers() 
         assert spec_errors([column("other", "STRING"), entry]) == messages, entry
     both = [distributed("INTEGER", "x"), {**distributed("STRING", "a", "a"), "name": "d"}]
     assert spec_errors(both) == [MISMATCH, NOT_UNIQUE.replace("'c'", "'d'")]
+
+
+def test_what_distributions_break_is_told_after_a_message_of_the_schema() -> None:
+    nameless = "JSON did not validate. PATH: '0' REASON: 'type' is a required property"
+    wrong = distributed("FLOAT", "t")
+    assert spec_errors([{"name": "x"}, wrong]) == [nameless, MISMATCH]
+    assert spec_errors([{"name": "x"}, distributed("INTEGER", "a", "a", count=0.5)]) == [
+        nameless,
+        MISMATCH,
+        NOT_UNIQUE,
+        NO_INTEGER,
+    ]
+    # Also of the column itself.
+    (sizeless, *_) = spec_errors([{**wrong, "size": "5"}])
+    assert spec_errors([{**wrong, "size": "5"}]) == [sizeless, MISMATCH] and "PATH: '0.size'" in sizeless
+    assert spec_errors([{**wrong, "distribution": [{"value": "t", "count": "1"}]}])[1:] == [MISMATCH, NO_INTEGER]
+
+
+def test_of_columns_that_are_too_malformed_only_the_schema_speaks() -> None:
+    wrong = distributed("FLOAT", "t")
+    odd: list[Any] = [
+        5,
+        [wrong],
+        {key: value for key, value in wrong.items() if key != "name"},
+        {key: value for key, value in wrong.items() if key != "is_nullable"},
+        *({**wrong, "type": value} for value in ("REAL", None, [], {})),
+        *({**wrong, "distribution": value} for value in (5, {}, [5], [[]], [{"value": 1}], [{"count": 1}])),
+        *({**wrong, "distribution": [{"value": value, "count": 1}]} for value in ([], {}, [1])),
+    ]
+    for entry in odd:
+        messages = spec_errors([entry])
+        assert len(messages) == 1 and messages[0].startswith("JSON did not validate."), entry
+    for spec in ("x", 5, {"a": wrong}, True):
+        assert len(spec_errors(spec)) == 1, spec
 
 
 DIFFERENT = "Sample column names and spec names are not identical"
