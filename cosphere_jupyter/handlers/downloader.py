@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..downloads.service import DownloadRequest
-from ..downloads.spec import spec_errors
+from ..downloads.spec import length_errors, spec_errors
 from ..results.folder import MANIFEST
 from ..tasks.records import Task
 from .accounts import PAGE_FIELDS
@@ -15,7 +15,7 @@ from .fields import Field, Integer, Json
 
 LONGEST_WAIT = 30
 
-CREATE_FIELDS: dict[str, Field] = {"spec": Json(spec_errors), "catalogue_item_id": Integer()}
+CREATE_FIELDS: dict[str, Field] = {"spec": Json(spec_errors, first=length_errors), "catalogue_item_id": Integer()}
 READ_FIELDS: dict[str, Field] = {"wait": Integer(0, LONGEST_WAIT, default=0)}
 
 

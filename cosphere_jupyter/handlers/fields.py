@@ -32,6 +32,9 @@ _ZERO_FRACTION = re.compile(r"\.0*\s*$")
 _MISSING: Any = object()
 
 
+ErrorsOf = Callable[[Any], list[str]]
+
+
 class FieldError(ValueError):
     """One or more messages about one field."""
 
@@ -160,13 +163,16 @@ class Choice(Field):
 class Json(Field):
     """Any JSON that can be stored; ``errors_of`` returns further messages about it."""
 
-    def __init__(self, errors_of: Callable[[Any], list[str]], **options: Any) -> None:
-        """``errors_of`` is called with storable JSON only."""
+    def __init__(self, errors_of: ErrorsOf, *, first: ErrorsOf | None = None, **options: Any) -> None:
+        """``errors_of`` is called with storable JSON only; ``first`` is quick and looks at whatever was sent."""
         super().__init__(**options)
         self.errors_of = errors_of
+        self.first = first
 
     def parse(self, value: Any) -> Any:
         """Return the value as it is."""
+        if self.first is not None and (messages := self.first(value)):
+            raise FieldError(*messages)
         if not is_storable(value):
             raise FieldError(NOT_JSON)
         if messages := self.errors_of(value):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 from support import Answer, Api, column
 
 from cosphere_jupyter.downloads.spec import spec_errors
+from cosphere_jupyter.errors import FieldsInvalid
+from cosphere_jupyter.handlers.downloader import CREATE_FIELDS
+from cosphere_jupyter.handlers.fields import parse_body
 
 ALL = {"ok": "BOOLEAN", "n": "INTEGER", "price": "FLOAT", "word": "STRING", "day": "DATETIME"}
 OPERATORS = ("=", "!=", ">", ">=", "<", "<=")
@@ -112,6 +116,24 @@ async def test_the_first_stage_reports_fields_by_themselves(owner: Api, item: An
     for body, errors in cases:
         answer = await owner.post(path, body)
         assert (answer.status, answer.event, answer.errors) == (400, "BODY_DID_NOT_VALIDATE", errors), body
+
+
+def test_a_million_columns_or_filters_are_refused_without_a_look_at_them() -> None:
+    too_many = {
+        "columns": "Ensure there are no more than 10000 columns.",
+        "filters": "Ensure there are no more than 1000 filters.",
+    }
+    for part, message in too_many.items():
+        # Not even one of them would do.
+        body = {"spec": {**spec(), part: ["\0"] * 1_000_000}, "catalogue_item_id": 1}
+        started = time.perf_counter()
+        with pytest.raises(FieldsInvalid) as refused:
+            parse_body(CREATE_FIELDS, body)
+        assert time.perf_counter() - started < 0.05
+        assert refused.value.errors == {"spec": [message]}
+        assert spec_errors(body["spec"]) == [message]
+    as_many_as_may_be = {"columns": ["n"] * 10_000, "filters": [where()] * 1_000}
+    assert spec_errors(as_many_as_may_be) == []
 
 
 def mismatch(name: str) -> dict[str, list[str]]:
