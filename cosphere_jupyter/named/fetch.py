@@ -29,7 +29,7 @@ from .functions import TaskError
 MOST_REDIRECTS = 5
 CONNECT_SECONDS = 5.0
 SILENCE_SECONDS = 5.0
-TOTAL_SECONDS = 15.0
+TOTAL_SECONDS = 20.0
 PORTS = {"http": 80, "https": 443}
 
 _REDIRECTS = (301, 302, 303, 307, 308)

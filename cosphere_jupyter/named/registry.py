@@ -120,6 +120,9 @@ class Registry:
         points = metadata.entry_points(group=GROUP)
         for point in sorted(points, key=lambda point: (not is_ours(point.value), point.value)):
             value = point.value.partition("[")[0].strip()
+            if self._engine.is_taken(point.name):
+                self._log.warning("The task %r of %s does not run: the name is the workspace's own", point.name, value)
+                continue
             if found.setdefault(point.name, value) != value:
                 self._log.warning(
                     "The task %r is there twice: %s runs, %s does not", point.name, found[point.name], value

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 from named.web import Web
+
+from cosphere_jupyter.named.spec import Definition
 
 
 @pytest.fixture
@@ -63,3 +67,54 @@ def lab(tmp_path, monkeypatch):
     for name in set(sys.modules) - before:
         if str(made.folder) in str(getattr(sys.modules[name], "__file__", "")):
             del sys.modules[name]
+
+
+class Desk:
+    """Creates named tasks and waits for them, as the faces do."""
+
+    def __init__(self, services, account):
+        self.services = services
+        self.account = account
+
+    async def create(self, name, /, **params):
+        (task,) = await self.services.named.create([Definition(name, params)], self.account)
+        return task
+
+    async def ended(self, key, seconds=30):
+        task = (await self.services.task_list.wait([key], self.account, seconds))[key]
+        assert task.state.is_final, task
+        return task
+
+    async def run(self, name, /, **params):
+        return await self.ended((await self.create(name, **params)).key)
+
+    async def result(self, name, /, **params):
+        task = await self.run(name, **params)
+        assert task.state.status == "success", task.state.error
+        return await self.services.task_list.result_of(task)
+
+    async def error(self, name, /, **params):
+        task = await self.run(name, **params)
+        assert task.state.status == "error", task.state.result
+        return task.state.error
+
+    def files(self, task):
+        """The folder of a task's output files."""
+        return self.services.store.folder(task.result_name)
+
+
+@pytest.fixture
+def desk(services, jp_serverapp, run):
+    run(services.ready())
+    return Desk(services, run(services.accounts.owner()))
+
+
+@pytest.fixture
+def lab_desk(lab, services, jp_serverapp, run):
+    """A desk in a workspace where every function of ``lab_tasks.py`` is the task ``lab.<its name>``."""
+    code = (Path(__file__).parent / "lab_tasks.py").read_text()
+    lab.write("lab_tasks", code)
+    names = [*re.findall(r"^(?:async )?def (\w+)", code, re.MULTILINE), "missing"]
+    lab.install("lab-tasks", {f"lab.{name}": f"lab_tasks:{name}" for name in names})
+    run(services.ready())
+    return Desk(services, run(services.accounts.owner()))
