@@ -29,6 +29,8 @@ from .tables import download_requests, download_waiters
 
 TASK_NAME = "download"
 MAX_ATTEMPTS = 10
+# How long news of a running task wait for its end.
+SETTLING_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,10 @@ class Downloads:
         return found[0]
 
     async def wait(self, request_id: int, caller: Account, seconds: float) -> DownloadRequest:
-        """Return the request when it is settled, at its next change, or after ``seconds``."""
+        """Return the request when it is settled, soon after its next change, or after ``seconds``.
+
+        A change that may be the last but one is told `SETTLING_SECONDS` later: who waits for a short task asks once.
+        """
         request = await self.read(request_id, caller)
         if request.task is None or request.is_settled:
             return request
@@ -142,9 +147,16 @@ class Downloads:
                 return request
             try:
                 await asyncio.wait_for(changed.wait(), seconds)
+                await asyncio.wait_for(self._end_of(request.task, changed), SETTLING_SECONDS)
             except asyncio.TimeoutError:
-                return request
+                pass
         return await self.read(request_id, caller)
+
+    async def _end_of(self, task: Task, changed: asyncio.Event) -> None:
+        """Return when no attempt of a task runs any more (or yet)."""
+        while self._engine.is_running(task.key):
+            changed.clear()
+            await changed.wait()
 
     async def leave(self, request_id: int, caller: Account) -> None:
         """Take the caller off the waiters; when nobody is left the request is cancelled and its work killed."""

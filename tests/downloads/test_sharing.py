@@ -219,6 +219,24 @@ async def test_a_long_wait_answers_when_the_request_ends(owner, numbers_item):
     assert (await owner.get(f"/downloader/requests/{request['id']}?wait=31")).event == "QUERY_DID_NOT_VALIDATE"
 
 
+async def test_who_waits_for_a_short_task_asks_once_and_for_a_long_one_soon_learns_that_it_runs(
+    owner, numbers_item, big_item
+):
+    answers = []
+    for number in range(8):
+        request = (await owner.post("/downloader/requests/", body(numbers_item, randomize_ratio=1 / (number + 2)))).json
+        answers.append((await owner.get(f"/downloader/requests/{request['id']}?wait=30")).json["task"]["status"])
+        await owner.settled(request["id"])
+    # The first one has to start a process, and on a busy machine others may last longer, too.
+    assert answers.count("success") >= 5, answers
+    long = (await owner.post("/downloader/requests/", big_body(big_item))).json
+    started = time.monotonic()
+    task = (await owner.get(f"/downloader/requests/{long['id']}?wait=30")).json["task"]
+    assert task["status"] == "executing"
+    assert time.monotonic() - started < 2
+    await owner.delete(f"/downloader/requests/{long['id']}")
+
+
 async def test_the_same_sample_is_drawn_each_time_and_another_seed_draws_another(owner, services, numbers_item):
     import io
 
