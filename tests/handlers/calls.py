@@ -17,6 +17,8 @@ class Face:
 
     # How WWW-Authenticate of a 401 begins.
     challenge = "Bearer "
+    # What a body that is no JSON is answered with.
+    unreadable = 400
 
     def check_shape(self, answer: Answer, what: Any, authorised: bool) -> None:
         """Assert that a JSON answer has the envelope of its status."""
@@ -59,6 +61,25 @@ class DragonFace(Face):
 
 
 DRAGON = DragonFace()
+
+
+class DownloadsFace(Face):
+    """The Downloads API: ``{"errors": [text, …]}``."""
+
+    unreadable = 422
+
+    def check_shape(self, answer: Answer, what: Any, authorised: bool) -> None:
+        """Assert that an error tells something."""
+        if answer.status >= 400:
+            assert set(answer.json) == {"errors"} and answer.json["errors"], what
+            assert all(isinstance(text, str) and text for text in answer.json["errors"]), what
+
+    def check_event(self, answer: Answer, event: str, what: Any) -> None:
+        """Its errors are texts."""
+        self.check_shape(answer, what, authorised=True)
+
+
+DOWNLOADS = DownloadsFace()
 
 
 class Row(NamedTuple):
@@ -117,6 +138,15 @@ DRAGON_CALLS = [
     Row("GET",    "/v1/tasks",                          "account", 200, DRAGON),
     Row("GET",    "/v1/tasks_stream/?limit=1",          "account", 400, DRAGON),
 ]
+
+DOWNLOADS_CALLS = [
+    Row("POST",   "/api/downloads",                     "account", 422, DOWNLOADS),
+    Row("GET",    "/api/downloads/424242",              "account", 404, DOWNLOADS),
+    Row("GET",    "/api/downloads/424242/file/",        "account", 404, DOWNLOADS),
+    Row("GET",    "/api/download_types",                "account", 200, DOWNLOADS),
+    Row("GET",    "/api/download_types/no/permissions", "admin",   404, DOWNLOADS),
+    Row("PUT",    "/api/download_types/no/permissions", "admin",   422, DOWNLOADS),
+]
 # fmt: on
 
-CALLS = [*COSPHERE_CALLS, *DRAGON_CALLS]
+CALLS = [*COSPHERE_CALLS, *DRAGON_CALLS, *DOWNLOADS_CALLS]
