@@ -13,7 +13,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 CONTEXT = "context"
 # Keys of a task's definition that are no parameters of its function; clients send others that begin with "task_".
-RESERVED = ("url_callback", "url_errback")
+RESERVED = ("url_callback", "url_errback", "idempotency_key", "priority")
 RESERVED_PREFIX = "task_"
 _MARK = "__cosphere_task__"
 
