@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
 
 from .display import Html, table
@@ -137,6 +139,35 @@ class TaskGroup(Sequence["Task"], Html):
         counts = ", ".join(f"{count:,} {status}" for status, count in sorted(self.counts.items()))
         title = f"Tasks: {len(self):,}{f' ({counts})' if counts else ''}"
         return table(title, ("key", "name", "status", "queued", "seconds", "outcome"), map(_row, self), len(self))
+
+
+class TaskStream:
+    """All tasks of an account as they change; see ``Tasks.stream``. A context manager, too."""
+
+    def __init__(self, statuses: StatusStream, task_of: Callable[[TaskStatus], Task]) -> None:
+        self._statuses = statuses
+        self._task_of = task_of
+
+    def __iter__(self) -> Iterator[Task]:
+        for status in self._statuses:
+            yield self._task_of(status)
+
+    async def __aiter__(self) -> AsyncGenerator[Task, None]:
+        async with aclosing(self._statuses.__aiter__()) as statuses:
+            async for status in statuses:
+                yield self._task_of(status)
+
+    def close(self) -> None:
+        """End it, also from another thread."""
+        self._statuses.close()
+
+    def __enter__(self) -> TaskStream:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 def _row(task: Task) -> tuple[Any, ...]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import secrets
 import threading
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
@@ -21,7 +21,7 @@ from .progress import Waiting
 from .saving import save
 from .statuses import TaskStatus
 from .streams import StatusStream
-from .task_groups import TaskGroup, definitions, sent, shown, waiting
+from .task_groups import TaskGroup, TaskStream, definitions, sent, shown, waiting
 
 if TYPE_CHECKING:
     from .workspace import Workspace
@@ -189,16 +189,16 @@ class Task(Html):
 
     async def refresh_async(self) -> Task:
         """``refresh`` for coroutines."""
-        return await _in_thread(self.refresh)
+        return await asyncio.to_thread(self.refresh)
 
     async def cancel_async(self) -> Task:
         """``cancel`` for coroutines."""
-        return await _in_thread(self.cancel)
+        return await asyncio.to_thread(self.cancel)
 
     async def save_async(self, path: str | os.PathLike[str], name: str | None = None, progress: bool = True) -> Path:
         """``save`` for coroutines."""
         await self.wait_async(progress=progress)
-        return await _in_thread(lambda: self.save(path, name, progress))
+        return await asyncio.to_thread(self.save, path, name, progress)
 
     def __repr__(self) -> str:
         return f"<Task {text_of(self._facts())}>"
@@ -302,12 +302,12 @@ class Tasks(Html):
         return_exceptions: bool = False,
     ) -> list[Any]:
         """``map`` for coroutines."""
-        group = await _in_thread(lambda: self.create_many(name, items, parameter=parameter, common=common))
+        group = await asyncio.to_thread(lambda: self.create_many(name, items, parameter=parameter, common=common))
         return await group.results_async(timeout, progress, return_exceptions=return_exceptions)
 
     async def create_async(self, name: str, /, **parameters: Any) -> Task:
         """``create`` for coroutines."""
-        return await _in_thread(lambda: self.create(name, **parameters))
+        return await asyncio.to_thread(lambda: self.create(name, **parameters))
 
     def __getitem__(self, key: str) -> Task:
         """Return the task with this key, or raise ``NotFound``."""
@@ -331,7 +331,7 @@ class Tasks(Html):
         >>> async for task in ws.tasks.stream():
         ...     print(task)
         """
-        return TaskStream(self, StatusStream(self.face, None, stop))
+        return TaskStream(StatusStream(self.face, None, stop), lambda status: Task(self, status))
 
     # -- for the handles -------------------------------------------------------------------------------------------
 
@@ -361,38 +361,3 @@ class Tasks(Html):
 
     def _repr_html_(self) -> str:
         return fields("Tasks", {"of": self.workspace.url, "": "not read yet: ws.tasks.list() reads them"})
-
-
-class TaskStream:
-    """All tasks of an account as they change; see ``Tasks.stream``. A context manager, too."""
-
-    def __init__(self, tasks: Tasks, statuses: StatusStream) -> None:
-        self._tasks = tasks
-        self._statuses = statuses
-
-    def __iter__(self) -> Iterator[Task]:
-        for status in self._statuses:
-            yield Task(self._tasks, status)
-
-    async def __aiter__(self) -> AsyncGenerator[Task, None]:
-        async with aclosing(self._statuses.__aiter__()) as statuses:
-            async for status in statuses:
-                yield Task(self._tasks, status)
-
-    def close(self) -> None:
-        """End it, also from another thread."""
-        self._statuses.close()
-
-    def __enter__(self) -> TaskStream:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-async def _in_thread(work: Callable[[], Any]) -> Any:
-    import asyncio
-
-    return await asyncio.to_thread(work)

@@ -231,6 +231,12 @@ def test_who_is_not_known_is_told_to_give_a_token_whatever_the_face():
     assert type(error) is NotSignedIn and "COSPHERE_TOKEN" in str(error)
 
 
+def test_a_limit_of_an_account_is_no_question_of_who_is_calling():
+    errors = [{"name": "account", "location": "limits", "description": "200 tasks are enough"}]
+    error = api_error(401, {"status": "error", "errors": errors}, "http://host/cosphere")
+    assert type(error) is NotAllowed and str(error) == "account: 200 tasks are enough"
+
+
 @pytest.mark.parametrize("body", [{"message": "Forbidden", "reason": None}, [], None, "text", {"status": "ok"}])
 def test_what_jupyter_itself_says_is_no_refusal_of_ours(body: Any):
     assert not is_refusal(body)

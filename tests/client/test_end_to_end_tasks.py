@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
 import textwrap
 import threading
 import time
+import types
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from client.lab_server import LabServer
+from named.web import Web
+from PIL import Image
 
 from cosphere_jupyter import (
     InvalidRequest,
@@ -31,8 +38,16 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabServer]:
-    server = LabServer(tmp_path_factory.mktemp("lab"), "--CosphereApp.max_tasks=2")
+def web() -> Iterator[Web]:
+    server = Web()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory, web: Web) -> Iterator[LabServer]:
+    options = ("--CosphereApp.max_tasks=2", f"--CosphereApp.fetch_hosts={web.allowed}")
+    server = LabServer(tmp_path_factory.mktemp("lab"), *options)
     try:
         server.start()
         yield server
@@ -160,6 +175,22 @@ def test_output_files_are_saved_whole(ws: Workspace, tmp_path: Path):
     assert sorted(set(os.listdir(tmp_path)) - {"jupyter", "cache"}) == ["large.bin", "mine.txt"]
 
 
+def test_a_thumbnail_is_made_and_saved(ws: Workspace, web: Web, tmp_path: Path):
+    drawn = BytesIO()
+    Image.new("RGB", (400, 300), "teal").save(drawn, "JPEG")
+    web.pages["/cat.jpg"] = (200, {"Content-Type": "image/jpeg"}, drawn.getvalue())
+    info = ws.tasks.create("image.info", url=f"{web.url}/cat.jpg").wait().result
+    assert (info["width"], info["height"], info["content_type"]) == (400, 300, "image/jpeg")
+    urls = [f"{web.url}/cat.jpg", f"{web.url}/dog.jpg"]
+    found = ws.tasks.map("image.thumb", urls, parameter="url", common={"width": 80}, return_exceptions=True)
+    assert (found[0]["width"], found[0]["height"]) == (80, 60)
+    assert isinstance(found[1], TaskFailed) and "dog.jpg" in str(found[1])
+    task = ws.tasks.create("image.thumb", url=urls[0], width=80)
+    assert task.save(tmp_path / "small.jpg").exists() and task.outputs == {"output": "thumb.jpg"}
+    with Image.open(tmp_path / "small.jpg") as small:
+        assert small.size == (80, 60)
+
+
 def test_a_wrong_name_of_an_output_is_told_with_the_choices(ws: Workspace, tmp_path: Path):
     task = ws.tasks.create("lab.files", size=256).wait()
     with pytest.raises(NotFound, match="'medium' is not a valid filename, choose one of: 'large', 'empty'"):
@@ -265,6 +296,20 @@ def _ends(is_so: object, seconds: float = 5) -> bool:
 def test_files_are_saved_from_coroutines(ws: Workspace, tmp_path: Path):
     task = ws.tasks.create("lab.files", size=1024)
     assert asyncio.run(task.save_async(tmp_path, "large")).read_bytes() == bytes(range(256)) * 4
+
+
+def test_the_readmes_lines_run(ws: Workspace, web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    [lines] = re.findall(r"^```python\n(task = ws\.tasks.*?)^```", readme, re.MULTILINE | re.DOTALL)
+    drawn = BytesIO()
+    Image.new("RGB", (400, 300), "teal").save(drawn, "JPEG")
+    web.pages["/cat.jpg"] = drawn.getvalue()
+    monkeypatch.chdir(tmp_path)
+    code = compile(lines.replace("https://example.org", web.url), "README", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    names: dict[str, Any] = {"ws": ws}
+    asyncio.run(types.FunctionType(code, names)())
+    with Image.open("cat-small.jpg") as small:
+        assert small.size == (200, 150)
 
 
 # What is seen
