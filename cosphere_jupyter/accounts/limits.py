@@ -1,16 +1,17 @@
-"""How often a password may be guessed: failures counted by account, by network and by both.
+"""How often a password may be guessed, and how often a program may ask whether somebody has signed in.
 
-Five failures are free; each further one blocks its bucket, for 1 s, 2 s, 4 s, … up to 15 minutes. An attempt is counted
-*before* the password is looked at and taken back when it was right, so that attempts made at the same instant cannot
-slip through together. Every way in (the sign-in page, HTTP Basic, the password grant) shares these buckets. They are
-kept in the database, so that a restart forgives nothing; a bucket that stays quiet for an hour is forgotten.
+Wrong passwords are counted by account, by network and by both. Five failures are free; each further one blocks its
+bucket, for 1 s, 2 s, 4 s, … up to 15 minutes. An attempt is counted *before* the password is looked at and taken back
+when it was right, so that attempts made at the same instant cannot slip through together. Every way in (the sign-in
+page, HTTP Basic, the password grant) shares these buckets. They are kept in the database, so that a restart forgives
+nothing; a bucket that stays quiet for an hour is forgotten.
 """
 
 from __future__ import annotations
 
 import hashlib
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
@@ -24,6 +25,11 @@ from .tables import login_failures
 
 FREE_FAILURES = 5
 LONGEST_BLOCK = 15 * 60
+# What may come at once from a program that polls once a second: it may have been held up.
+POLLS_AT_ONCE = 5
+POLL_SECONDS = 1.0
+# Beyond so many keys, those are forgotten that have not asked for some seconds.
+MOST_POLLED = 1000
 FORGET_AFTER = timedelta(hours=1)
 
 
@@ -56,6 +62,31 @@ def network_of(address: str) -> str:
             return str(ipaddress.ip_network((parsed, 64), strict=False))
         parsed = parsed.ipv4_mapped
     return str(ipaddress.ip_network((parsed, 24), strict=False))
+
+
+class PollLimit:
+    """One poll a second of each key, and five at once after a pause (a token bucket).
+
+    It is kept in memory, and of a key only for as long as it is not full again.
+    """
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        """``clock`` tells the present instant."""
+        self._clock = clock
+        # When the bucket of a key is full again.
+        self._full_at: dict[Hashable, float] = {}
+
+    def take(self, key: Hashable) -> None:
+        """Count a poll, or raise ``TooManyAttempts``: then it does not count."""
+        moment = self._clock().timestamp()
+        full_at = max(self._full_at.get(key, moment), moment)
+        wait = full_at - moment - (POLLS_AT_ONCE - 1) * POLL_SECONDS
+        # More than a second is a clock that was put back.
+        if 0 < wait <= POLL_SECONDS:
+            raise TooManyAttempts(max(1, ceil(wait)))
+        if len(self._full_at) >= MOST_POLLED:
+            self._full_at = {each: full for each, full in self._full_at.items() if full > moment}
+        self._full_at[key] = min(full_at, moment + (POLLS_AT_ONCE - 1) * POLL_SECONDS) + POLL_SECONDS
 
 
 class FailureLimits:

@@ -23,6 +23,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or
 
 from ..database.engine import Database
 from ..errors import Conflict, NotFound, TooManyAttempts
+from .limits import PollLimit
 from .service import Accounts, read_account
 from .tables import auth_requests
 
@@ -61,6 +62,7 @@ class SignIn:
         self._database = database
         self._accounts = accounts
         self._clock = clock
+        self._polls = PollLimit(clock)
 
     async def create(self, address: str, agent: str, code_challenge: str | None = None) -> SignInRequest:
         """Make a pending request; ``TooManyAttempts`` beyond 20 a minute from an address, or 1,000 pending."""
@@ -88,11 +90,17 @@ class SignIn:
         """Return a token for the attached account, once.
 
         ``NotFound`` before somebody is attached, after the token was fetched, and to whoever does not know the secret
-        behind the request's challenge; ``Conflict`` if the request has expired.
+        behind the request's challenge; ``Conflict`` if the request has expired; ``TooManyAttempts`` for whoever asks
+        more often than once a second.
         """
         moment = self._clock()
         row = await self._database.read(lambda connection: _find(connection, request_uuid))
-        if row is None or not _knows_secret(row.code_challenge, code_verifier):
+        if row is None:
+            raise NotFound("auth request")
+        knows_secret = _knows_secret(row.code_challenge, code_verifier)
+        # Counted apart: strangers who have seen the link cannot use up what the program may ask.
+        self._polls.take((request_uuid, knows_secret))
+        if not knows_secret:
             raise NotFound("auth request")
         if not _is_alive(row, moment):
             # Ours: also for one that nobody was attached to, so that whoever polls can stop.
