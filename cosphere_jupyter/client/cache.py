@@ -10,6 +10,7 @@ what is gone or broken is read from the result again.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
@@ -33,6 +34,8 @@ SHARE_OF_DISK = 0.1
 SMALL = 64 * 10**6
 # Files of a process that died while it wrote them.
 STALE_SECONDS = 24 * 3600.0
+# How long this process goes by what it counted: others write here, too.
+COUNT_SECONDS = 60.0
 SUFFIX = ".arrow"
 _ON_THE_WAY = (".tmp", ".parts")
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -55,6 +58,7 @@ class Cache:
         self._limit = None if limit in (None, "") else parse_size(limit)
         self._writers: set[threading.Thread] = set()
         self._guard = threading.Lock()
+        self._total, self._counted_at = 0, -math.inf
 
     def __repr__(self) -> str:
         limit = "" if self._limit is None else f", at most {size_text(self._limit)}"
@@ -132,6 +136,8 @@ class Cache:
         limit = self.limit
         if size > limit or size > shutil.disk_usage(self.folder).free:
             return False
+        if self._has_room(size, limit):
+            return True
         entries = []
         for path in self.folder.iterdir():
             with suppress(OSError):
@@ -148,7 +154,17 @@ class Cache:
             with suppress(OSError):
                 path.unlink()
                 total -= entry_size
+        with self._guard:
+            self._total, self._counted_at = total, time.monotonic()
         return True
+
+    def _has_room(self, size: int, limit: int) -> bool:
+        """Tell whether so much fits by what is known: of a folder that is half empty, the files are counted rarely."""
+        with self._guard:
+            is_known = time.monotonic() - self._counted_at < COUNT_SECONDS and self._total + size <= limit / 2
+            if is_known:
+                self._total += size
+            return is_known
 
     def clear(self) -> None:
         """Drop all entries."""

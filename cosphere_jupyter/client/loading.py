@@ -36,6 +36,8 @@ BATCH_ROWS = 256 * 1024
 # What reading needs besides the table itself.
 OVERHEAD = 1.3
 TEXT_BYTES = 64
+# Bytes of a file that one thread reads in no time.
+SMALL_FILE = 1_000_000
 
 
 class Loader:
@@ -128,11 +130,25 @@ class _Reading:
             return _reading_errors(lambda: self._read(paths))
 
     def _read(self, paths: list[Path]) -> pa.Table:
-        dataset = self._dataset(paths, self._enums)
-        check_memory(_needed(dataset, self.manifest.rows, paths), "to_arrow() maps such a result from disk")
-        table = dataset.to_table()
+        if len(paths) == 1 and self.manifest.size <= SMALL_FILE:
+            table = self._read_small(paths[0])
+        else:
+            dataset = self._dataset(paths, self._enums)
+            self._check_memory(dataset.schema, paths)
+            table = dataset.to_table()
         self._check_rows(table.num_rows)
         return _narrowed(table.unify_dictionaries())
+
+    def _read_small(self, path: Path) -> pa.Table:
+        """Read one small file without the machinery that reads many at once, which takes milliseconds."""
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(path, read_dictionary=self._enums, coerce_int96_timestamp_unit="us") as file:
+            self._check_memory(file.schema_arrow, [path])
+            return file.read(use_threads=False)
+
+    def _check_memory(self, schema: pa.Schema, paths: list[Path]) -> None:
+        check_memory(_needed(schema, self.manifest.rows, paths), "to_arrow() maps such a result from disk")
 
     def through_memory(self, cache: Cache) -> bool:
         """Put the table into the cache piece by piece; tell whether it is there."""
@@ -142,7 +158,7 @@ class _Reading:
             batches = dataset.to_batches(batch_size=BATCH_ROWS, batch_readahead=2, fragment_readahead=1)
             return _reading_errors(
                 lambda: cache.write_batches(
-                    self.key, dataset.schema, batches, _needed(dataset, self.manifest.rows, paths)
+                    self.key, dataset.schema, batches, _needed(dataset.schema, self.manifest.rows, paths)
                 )
             )
 
@@ -228,12 +244,12 @@ def _scratch(cache: Cache | None, key: str) -> Path:
 # -- memory ----------------------------------------------------------------------------------------------------------
 
 
-def _needed(dataset: Any, rows: int, paths: list[Path]) -> int:
+def _needed(schema: pa.Schema, rows: int, paths: list[Path]) -> int:
     """Return about how many bytes the table takes in memory.
 
     The schema tells for most columns; when texts might matter, the first group of rows is read and measured.
     """
-    widths = [_width(field.type) for field in dataset.schema]
+    widths = [_width(field.type) for field in schema]
     rough = int(rows * sum(TEXT_BYTES if width is None else width for width in widths))
     if None not in widths or rough < available_memory() / 8:
         return rough

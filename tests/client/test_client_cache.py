@@ -108,11 +108,22 @@ def test_leftovers_of_dead_processes_go_and_other_files_stay(cache: Cache):
         os.utime(cache.folder / name, (old, old))
     (cache.folder / "new.arrow.9.tmp").write_text("x")
     os.utime(cache.scratch("dead"), (old, old))
-    fill(cache, "b")
+    # Another process, or this one a minute later: it looks at the folder.
+    fill(Cache(cache.folder.parent), "b")
     left = {path.name for path in cache.folder.iterdir()}
     assert left == {"a.arrow", "b.arrow", "new.arrow.9.tmp", "precious.txt", "locks"}
     cache.clear()
     assert {path.name for path in cache.folder.iterdir()} == {"precious.txt", "locks"}
+
+
+def test_a_folder_that_gets_full_is_counted_at_once(tmp_path: Path):
+    size = fill(Cache(tmp_path / "one"), "a").stat().st_size
+    cache = Cache(tmp_path / "cache", 5 * size + size // 2)
+    for number in range(12):
+        fill(cache, f"{number:02d}")
+        os.utime(cache.folder / f"{number:02d}.arrow", (number + 1, number + 1))
+        entries = sorted(path.stem for path in cache.folder.glob("*.arrow"))
+        assert entries == [f"{kept:02d}" for kept in range(max(0, number - 4), number + 1)]
 
 
 def test_large_results_are_stored_by_a_thread_that_can_be_waited_for(cache: Cache, monkeypatch: pytest.MonkeyPatch):

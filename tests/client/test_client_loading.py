@@ -160,7 +160,22 @@ def test_results_that_duckdb_wrote_are_read(ws: Workspace, server: WorkspaceServ
     assert df["carrier"].value_counts().to_dict() == {"c0": 100_000, "c1": 100_000, "c2": 100_000}
 
 
-def test_old_int96_times_become_microseconds(ws: Workspace, server: WorkspaceServer):
+def test_a_small_file_gives_the_same_table_as_a_big_one(
+    ws: Workspace, server: WorkspaceServer, monkeypatch: pytest.MonkeyPatch
+):
+    server.will_answer("flights", ROWS)
+    small = ask(ws).to_arrow(cache=False)
+    monkeypatch.setattr(loading, "SMALL_FILE", 0)
+    big = ask(ws).to_arrow(cache=False)
+    assert small.schema.equals(big.schema)
+    assert small.equals(big)
+
+
+@pytest.mark.parametrize("smallest", [0, loading.SMALL_FILE])
+def test_old_int96_times_become_microseconds(
+    ws: Workspace, server: WorkspaceServer, smallest: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(loading, "SMALL_FILE", smallest)
     old = pa.table({"time hour": pa.array([datetime.datetime(1600, 1, 1), START], pa.timestamp("us"))})
     server.will_answer("flights", old, use_deprecated_int96_timestamps=True)
     assert ask(ws, "time hour").to_arrow().column(0).to_pylist() == [datetime.datetime(1600, 1, 1), START]
@@ -252,15 +267,12 @@ def test_arrow_maps_what_does_not_fit_into_memory(
 
 
 def test_the_size_in_memory_is_measured_when_texts_might_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    import pyarrow.dataset as ds
-
     table = pa.table({"text": [f"{number}-{'x' * 500}" for number in range(2000)], "n": range(2000)})
     pq.write_table(table, tmp_path / "t.parquet", row_group_size=500)
-    dataset = ds.dataset(tmp_path / "t.parquet")
-    rough = loading._needed(dataset, 2000, [tmp_path / "t.parquet"])
+    rough = loading._needed(table.schema, 2000, [tmp_path / "t.parquet"])
     assert rough < table.nbytes / 5
     monkeypatch.setattr(loading, "available_memory", lambda: 10**6)
-    assert loading._needed(dataset, 2000, [tmp_path / "t.parquet"]) == pytest.approx(table.nbytes, rel=0.05)
+    assert loading._needed(table.schema, 2000, [tmp_path / "t.parquet"]) == pytest.approx(table.nbytes, rel=0.05)
 
 
 def test_the_free_memory_is_known():
