@@ -68,6 +68,11 @@ class Subscription:
         self._pending[task.key] = task if is_room else None
         self.changed.set()
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether all changes that wait are held, so that none must be read; for the hub."""
+        return None not in self._pending.values()
+
     def take(self) -> dict[str, Task | None]:
         """Give away the changes that are next; for the hub. None stands for a task that must be read."""
         keys = list(self._pending)[:HELD_LIMIT]
@@ -137,10 +142,13 @@ class Hub:
 
     async def collect(self, subscription: Subscription) -> list[Task]:
         """Return the tasks that wait for a subscriber; see `Subscription.changes`."""
-        async with self._reading:
-            waiting = subscription.take()
-            missing = [key for key, task in waiting.items() if task is None]
-            found = await self._read(missing) if missing else {}
+        if subscription.is_complete:
+            # Nothing to read: thousands need not queue up behind a change that is being handed over to them.
+            waiting, found = subscription.take(), {}
+        else:
+            async with self._reading:
+                waiting = subscription.take()
+                found = await self._read([key for key, task in waiting.items() if task is None])
         tasks = [task or found.get(key) for key, task in waiting.items()]
         return [task for task in tasks if task is not None and subscription.is_news(task)]
 

@@ -65,11 +65,13 @@ class Runner:
 
     async def _in_child(self, attempt: Attempt, call: Call) -> Any:
         pool = self._pools[call.is_foreign]
-        child = attempt.child = await pool.acquire()
+        child = await pool.acquire()
+        if attempt.is_killed:
+            pool.release(child)
+            raise ChildCrashed("was not started")
+        attempt.child = child
         started = time.monotonic()
         try:
-            if attempt.is_killed:
-                child.kill()
             return await child.call(call.entry, call.params, lambda each: self._report(attempt, each), call.spill)
         finally:
             attempt.child = None

@@ -37,19 +37,40 @@ class Caller(Protocol):
         """Whether everybody's tasks are open to it."""
 
 
+class SharedTasks(Protocol):
+    """Tasks that other accounts than their owner wait for as well, by a feature's own rules; asked in transactions."""
+
+    def waited_for(self, connection: Connection, keys: Sequence[str], caller: Any) -> set[str]:
+        """Return those of the keys whose tasks the caller waits for, and may see."""
+
+    def leave_task(self, connection: Connection, key: str, caller: Any) -> bool:
+        """Let the caller wait for a task no longer; whether others go on waiting for it."""
+
+
 class Tasks:
     """The tasks of the workspace. ``caller`` None stands for whoever knows the key: the key is the capability."""
 
-    def __init__(self, database: Database, engine: TaskEngine, store: FolderStore) -> None:
+    def __init__(
+        self, database: Database, engine: TaskEngine, store: FolderStore, shared: SharedTasks | None = None
+    ) -> None:
         self._database = database
         self._engine = engine
         self._store = store
+        self._shared = shared
 
     async def read(self, keys: Sequence[str], caller: Caller | None) -> dict[str, Task]:
-        """Return the tasks with these keys: those that exist and are the caller's (an ADMIN's are all)."""
-        owner_id = None if caller is None or caller.is_admin else caller.id
-        found = await self._database.read(lambda connection: records.read_tasks(connection, keys, owner_id))
+        """Return the tasks with these keys: those that are the caller's or that they wait for (an ADMIN's are all)."""
+        found = await self._database.read(lambda connection: self._read(connection, keys, caller))
         return {key: self._fresh(task) for key, task in found.items()}
+
+    def _read(self, connection: Connection, keys: Sequence[str], caller: Caller | None) -> dict[str, Task]:
+        if caller is None or caller.is_admin:
+            return records.read_tasks(connection, keys)
+        found = records.read_tasks(connection, keys, caller.id)
+        others = [key for key in dict.fromkeys(keys) if key not in found]
+        if others and self._shared is not None:
+            found |= records.read_tasks(connection, self._shared.waited_for(connection, others, caller))
+        return found
 
     async def bulk_read(
         self,
@@ -85,6 +106,8 @@ class Tasks:
     async def cancel(self, key: str, caller: Caller) -> Task:
         """End a task as cancelled and kill its process; a task that is final stays as it is.
 
+        One that others wait for goes on for them; only an ADMIN who does not wait for it ends it all the same.
+
         Raises:
             NotFound: there is no such task, or it is not the caller's.
         """
@@ -95,8 +118,14 @@ class Tasks:
 
     def _cancel(self, connection: Connection, key: str, caller: Caller) -> tuple[Task, bool]:
         task = records.read_task(connection, key)
-        if task is None or not (caller.is_admin or task.owner_id == caller.id):
+        waits = self._shared is not None and key in self._shared.waited_for(connection, [key], caller)
+        if task is None or not (caller.is_admin or waits or task.owner_id == caller.id):
             raise NotFound("task")
+        if task.state.is_final:
+            return task, False
+        may_force = caller.is_admin and not waits
+        if self._shared is not None and not may_force and self._shared.leave_task(connection, key, caller):
+            return task, False
         ended = records.apply_event(connection, key, CancelRequested(caller.email))
         if ended is None:
             return task, False

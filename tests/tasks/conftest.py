@@ -8,9 +8,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+from sqlalchemy import insert
 
+from cosphere_jupyter.accounts.service import as_account
+from cosphere_jupyter.accounts.tables import accounts
 from cosphere_jupyter.database.engine import Database
 from cosphere_jupyter.database.migrate import migrate
+from cosphere_jupyter.database.schema import now
 from cosphere_jupyter.results.folder import FolderStore
 from cosphere_jupyter.tasks import records
 from cosphere_jupyter.tasks.children import Children
@@ -34,7 +38,8 @@ class Work:
         self.discarded = []
 
     async def prepare(self, task):
-        return Call(f"works:{task.params['function']}", task.params)
+        spill = task.params.get("spill")
+        return Call(f"works:{task.params['function']}", task.params, spill=Path(spill) if spill else None)
 
     async def publish(self, task, result):
         return result
@@ -100,6 +105,22 @@ class Bench:
         if task:
             self.engine.kill(key)
         return task
+
+    async def account(self, email, type="RESEARCHER"):
+        """Make an account that may own tasks."""
+        values = {"email": email, "name": "", "type": type, "is_active": True, "epoch": 0}
+        statement = insert(accounts).values(**values, created_at=now(), updated_at=now()).returning(accounts)
+        return await self.database.write(lambda c: as_account(c.execute(statement).one()))
+
+    def expect_quick_tasks_to_take_no_time(self):
+        """As after some hundred of them: then the quick lane claims ahead."""
+        for is_quick, lane in self.engine._lanes:
+            for _ in range(100 * is_quick):
+                lane.learn(0.0001)
+
+    def result_folders(self):
+        """What lies in the result store, finished or not."""
+        return self.store.names()
 
     async def close(self):
         await self.engine.stop()

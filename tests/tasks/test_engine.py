@@ -116,53 +116,6 @@ async def test_the_last_words_of_a_process_are_in_the_log(bench, caplog):
     assert "last words" in caplog.text
 
 
-# -- cancelling --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("function", ["sleep", "ignore_term", "hold_the_interpreter"])
-async def test_cancelling_ends_the_task_at_once_and_its_process_within_six_seconds(bench, gone, function):
-    key = await bench.enqueue(function)
-    pid = (await bench.reported(key))["pid"]
-    cancelled = await bench.cancel(key)
-    assert (cancelled.state.status, cancelled.state.error) == ("error", "cancelled by rosa@lab.example")
-    assert await gone(pid, 6)
-    assert (await bench.read(key)).state.error == "cancelled by rosa@lab.example"
-    assert await bench.cancel(key) is None
-
-
-async def test_cancelling_takes_the_grandchildren_along(bench, gone):
-    key = await bench.enqueue("start_a_grandchild")
-    reported = await bench.reported(key)
-    await bench.cancel(key)
-    assert await gone(reported["pid"], 6) and await gone(reported["grandchild"], 6)
-
-
-async def test_a_cancelled_task_in_the_queue_never_starts(tmp_path, make_bench):
-    bench = make_bench(tmp_path, slots=1)
-    await bench.engine.start()
-    blocking = await bench.enqueue("sleep")
-    await bench.reported(blocking)
-    waiting = await bench.enqueue("count_starts", log=str(tmp_path / "log"))
-    await bench.cancel(waiting)
-    await bench.cancel(blocking)
-    last = await bench.ended(await bench.enqueue("echo"))
-    assert last.state.status == "success"
-    assert not (tmp_path / "log").exists()
-    await bench.close()
-
-
-async def test_a_slot_is_free_only_when_the_killed_process_is_gone(tmp_path, make_bench, gone):
-    bench = make_bench(tmp_path, slots=1)
-    await bench.engine.start()
-    key = await bench.enqueue("ignore_term")
-    pid = (await bench.reported(key))["pid"]
-    await bench.cancel(key)
-    following = await bench.ended(await bench.enqueue("echo"), seconds=15)
-    assert following.state.status == "success"
-    assert await gone(pid, 0.1)
-    await bench.close()
-
-
 # -- restarts ----------------------------------------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ from cosphere_jupyter.tasks.states import (
     Crashed,
     Failed,
     Lost,
+    Returned,
     Succeeded,
     TaskState,
     transition,
@@ -67,6 +68,19 @@ def test_a_task_with_side_effects_whose_server_died_is_not_run_again():
     assert "not run again because it may have side effects" in ended.error
 
 
+def test_an_attempt_that_never_began_costs_nothing():
+    returned = transition(executing(), Returned(1))
+    assert (returned.status, returned.attempt, returned.max_attempts) == ("queued", 1, 2)
+    ended = transition(transition(returned, Claimed()), Lost(2))
+    assert "not run again because it may have side effects" in ended.error
+
+
+def test_an_error_may_have_details_for_programs():
+    details = {"parameters": {"url": ["this field is required"]}}
+    ended = transition(executing(), Failed(1, "wrong parameters", details))
+    assert (ended.status, ended.error, ended.result) == ("error", "wrong parameters", details)
+
+
 def test_the_second_crash_ends_even_an_idempotent_task():
     first = transition(executing(is_idempotent=True, max_attempts=9), Crashed(1, "killed by signal 9 (out of memory?)"))
     assert first.status == "queued"
@@ -80,30 +94,71 @@ def test_attempts_are_limited():
 
 
 attempts = st.integers(0, 4)
-events = st.one_of(
-    st.just(Claimed()),
+of_an_attempt = st.one_of(
     st.builds(Succeeded, attempts, st.just("result")),
     st.builds(Failed, attempts, st.just("failed")),
-    st.builds(Crashed, attempts, st.just("killed by signal 9")),
+    st.builds(Crashed, attempts, st.just("killed by signal 9 (out of memory?)")),
     st.builds(Lost, attempts),
-    st.builds(CancelRequested, st.just("rosa@lab.example")),
+    st.builds(Returned, attempts),
 )
+events = st.one_of(st.just(Claimed()), of_an_attempt, st.builds(CancelRequested, st.just("rosa@lab.example")))
+beginnings = st.builds(TaskState, is_idempotent=st.booleans(), max_attempts=st.integers(1, 4))
 
 
-@given(st.lists(events, max_size=30), st.booleans(), st.integers(1, 4))
-def test_whatever_happens_a_task_ends_at_most_once_and_never_goes_back(sequence, is_idempotent, max_attempts):
-    state = TaskState(is_idempotent=is_idempotent, max_attempts=max_attempts)
-    ends = 0
+def life(beginning, sequence):
+    """The steps that count, as (before, event, after)."""
+    state = beginning
     for event in sequence:
         after = transition(state, event)
-        if after is None:
-            continue
-        assert not state.is_final
-        assert after.attempt in (state.attempt, state.attempt + 1)
-        assert (after.attempt == state.attempt + 1) == isinstance(event, Claimed)
-        assert after.attempt <= max(max_attempts, 1)
-        assert (after.status == "success") <= (after.result == "result")
+        if after is not None:
+            yield state, event, after
+            state = after
+
+
+@given(beginnings, st.lists(events, max_size=30))
+def test_whatever_happens_a_task_ends_at_most_once_and_never_goes_back(beginning, sequence):
+    ends = 0
+    for before, event, after in life(beginning, sequence):
+        assert not before.is_final
+        assert after.attempt == before.attempt + isinstance(event, Claimed)
+        assert (after.status == "success") == isinstance(event, Succeeded)
         assert (after.status == "error") == (after.error is not None)
+        assert (after.cancelled_by is not None) == isinstance(event, CancelRequested)
+        assert (after.is_idempotent, after.crashes) == (
+            before.is_idempotent,
+            before.crashes + isinstance(event, Crashed),
+        )
         ends += after.is_final
-        state = after
     assert ends <= 1
+
+
+@given(beginnings, st.lists(events, max_size=30), events)
+def test_what_is_final_stays_final(beginning, sequence, event):
+    for _, _, after in life(beginning, sequence):
+        if after.is_final:
+            assert transition(after, event) is None
+
+
+@given(beginnings, st.lists(events, max_size=30), of_an_attempt)
+def test_events_of_another_attempt_or_of_none_change_nothing(beginning, sequence, event):
+    for state in [beginning, *(after for _, _, after in life(beginning, sequence))]:
+        if state.status != "executing" or event.attempt != state.attempt:
+            assert transition(state, event) is None
+
+
+@given(beginnings, st.lists(events, max_size=60))
+def test_no_more_attempts_begin_than_are_allowed_and_one_only_of_what_has_side_effects(beginning, sequence):
+    begun = 0
+    for before, event, _ in life(beginning, sequence):
+        begun += isinstance(event, Claimed)
+        begun -= isinstance(event, Returned)
+        assert begun <= (beginning.max_attempts if beginning.is_idempotent else 1)
+        assert before.crashes < 2
+
+
+@given(beginnings, st.lists(events, max_size=30))
+def test_everything_that_is_not_final_can_still_be_ended(beginning, sequence):
+    for state in [beginning, *(after for _, _, after in life(beginning, sequence))]:
+        if not state.is_final:
+            assert transition(state, CancelRequested("rosa@lab.example")).is_final
+            assert state.status == "queued" or transition(state, Succeeded(state.attempt, 1)).status == "success"

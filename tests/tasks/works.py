@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
 
 from cosphere_jupyter.errors import ExecutionError
+from cosphere_jupyter.tasks.answers import Answer
 
 
 def echo(params, report):
@@ -93,3 +95,55 @@ def count_starts(params, report):
         log.write("start\n")
     time.sleep(params.get("seconds", 0))
     return "counted"
+
+
+def start_a_family(params, report):
+    """A grandchild in a session of its own, and one whose parent is gone."""
+    ignoring = "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+    alone = ignoring + "print(os.getpid(), flush=True); time.sleep(60)"
+    orphan = ignoring + "os.fork() and os._exit(0); os.setsid(); print(os.getpid(), flush=True); time.sleep(60)"
+    pids = []
+    for code in (alone, orphan):
+        started = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True)
+        pids.append(int(started.stdout.readline()))
+    report({"pid": os.getpid(), "family": pids})
+    time.sleep(60)
+
+
+def write_start(params, report):
+    """Say on the disk, once for each attempt, that this attempt began."""
+    with open(params["log"], "a") as log:
+        log.write(params["name"] + "\n")
+    time.sleep(params.get("seconds", 0))
+    return params["name"]
+
+
+def big(params, report):
+    return {"text": "ö" * params["characters"]}
+
+
+def big_with_facts(params, report):
+    return Answer({"text": "x" * params["characters"]}, {"small": True})
+
+
+def not_json(params, report):
+    return {"set": {1, 2}} if params.get("set") else float("nan")
+
+
+def report_often(params, report):
+    for step in range(params["steps"]):
+        report({"step": step})
+    time.sleep(0.5)
+    return params["steps"]
+
+
+def need_memory(params, report):
+    resource.setrlimit(resource.RLIMIT_AS, (params["limit"], params["limit"]))
+    return len(bytearray(params["limit"]))
+
+
+def fill(params, report):
+    with open(params["path"], "wb") as file:
+        for _ in range(params["megabytes"]):
+            file.write(b"x" * 2**20)
+    return "there was room"
