@@ -275,9 +275,9 @@ class Services:
         self.tasks = TaskEngine(
             self.database, pools, self.store, journal, settings.max_tasks, self.log, settings.max_tasks_per_account
         )
-        self.task_list = Tasks(self.database, self.tasks, self.store)
         self.catalogue = Catalogue(self.database, self._describe)
         self.downloads = Downloads(self.database, self.catalogue, self.tasks, self.store, self._version_of)
+        self.task_list = Tasks(self.database, self.tasks, self.store, shared=self.downloads)
         self.retention = Retention(self.database, self.store, settings.results_ttl, settings.results_max_size)
         self.task_retention = TaskRetention(
             self.database, self.store, settings.tasks_ttl, tasks_in_use(), self.tasks.forget_numbers

@@ -252,17 +252,36 @@ class Downloads:
         row = connection.execute(select(download_requests).where(download_requests.c.id == request_id)).one_or_none()
         if row is None:
             raise NotFound("download request")
+        if not self._take_off(connection, request_id, caller):
+            return None
+        cancelled = records.cancel(connection, row.task_key, caller.email) if row.task_key else None
+        return cancelled.key if cancelled else None
+
+    def _take_off(self, connection: Connection, request_id: int, caller: Account) -> bool:
+        """Take the caller off the waiters; when nobody is left the request is cancelled, and this says so."""
         waiting = download_waiters.c.request_id == request_id
         connection.execute(delete(download_waiters).where(waiting, download_waiters.c.account_id == caller.id))
         if connection.execute(select(func.count()).select_from(download_waiters).where(waiting)).scalar_one():
-            return None
+            return False
         connection.execute(
             update(download_requests)
             .where(download_requests.c.id == request_id)
             .values(is_cancelled=True, updated_at=now())
         )
-        cancelled = records.cancel(connection, row.task_key, caller.email) if row.task_key else None
-        return cancelled.key if cancelled else None
+        return True
+
+    # The requests' tasks, for whoever knows of tasks only; see ``SharedTasks``.
+
+    def waited_for(self, connection: Connection, keys: Sequence[str], caller: Account) -> set[str]:
+        """Return those of the keys that are tasks of requests which the caller waits for, and may see."""
+        query = _waited_for(caller).where(download_requests.c.task_key.in_(keys))
+        return {row.task_key for row in connection.execute(query)}
+
+    def leave_task(self, connection: Connection, key: str, caller: Account) -> bool:
+        """Take the caller off the waiters of a task's request; whether others go on waiting for it."""
+        this = select(download_requests.c.id).where(download_requests.c.task_key == key)
+        request_id = connection.execute(this).scalar()
+        return request_id is not None and not self._take_off(connection, request_id, caller)
 
     def _guard_item(self, connection: Connection, item_id: int) -> Callable[[], Awaitable[None]]:
         """Refuse while somebody waits; returns what removes the results' files once the requests are gone."""
