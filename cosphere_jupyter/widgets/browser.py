@@ -66,6 +66,7 @@ class CatalogueBrowser(Panel):
         self._on_search(None)
 
     def _laid_out(self) -> list[ipywidgets.Widget]:
+        self._tag.add_class("cosphere-narrow")
         fields = ipywidgets.HBox([self._search, self._tag, self._status])
         fields.add_class("cosphere-fields")
         left = ipywidgets.VBox([self._list, self._more])
@@ -212,7 +213,7 @@ def item(table: Table) -> dict[str, Any]:
     return {
         "key": str(table.id),
         "title": clean(table.name),
-        "facts": rows_text(rows) if rows is not None else f"{len(table.columns):,} columns",
+        "facts": rows_text(rows) if rows is not None else f"{len(table.columns):,} column{'' if len(table.columns) == 1 else 's'}",
         "note": " · ".join(filter(None, [clean(table.description, 120), maintainer])),
         "tags": [*((clean(tag, 64), "free") for tag in table.tags[:8]), *kinds],
     }

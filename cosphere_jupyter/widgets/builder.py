@@ -61,14 +61,20 @@ class RequestBuilder(Panel):
         )
         self._count, self._wrong = Message(), Message()
         self._sample = ipywidgets.FloatSlider(
-            value=1.0, min=0.0, max=1.0, step=0.01, readout_format=".0%", description="Share of rows"
+            value=1.0,
+            min=0.0,
+            max=1.0,
+            step=0.01,
+            readout_format=".0%",
+            description="Share of rows",
+            style={"description_width": "initial"},
         )
         self._seed = unlabelled(ipywidgets.Text(description="Seed", placeholder="seed"))
         self._rows = ipywidgets.VBox()
         self._python = view.Code(label="This request in Python")
         self._json = view.Code(label="This request as JSON")
         self._size = SizeLine(self.table.workspace)
-        self._running = Running(self)
+        self._running = Running(self, self._size)
         self.children = self._laid_out(back)
         self._observe()
         if start is not None:
@@ -82,7 +88,7 @@ class RequestBuilder(Panel):
         head = ipywidgets.HBox([ipywidgets.HTML(heading(f"Request from {clean(self.table.name)}", after=title))])
         head.add_class("cosphere-head")
         if back is not None:
-            head.children = [*head.children, button("Back to the catalogue", back, icon="arrow-left")]
+            head.children = [*head.children, button("Back to the catalogue", back)]
         choose = ipywidgets.HBox([
             self._search,
             button("All", self.select_all, tooltip="Choose all columns"),
@@ -91,9 +97,10 @@ class RequestBuilder(Panel):
         choose.add_class("cosphere-fields")
         left = ipywidgets.VBox([ipywidgets.HTML(heading("Columns", 4)), choose, self._columns, self._count])
         left.add_class("cosphere-left")
+        self._seed.add_class("cosphere-narrow")
         sampling = ipywidgets.HBox([self._sample, self._seed])
         sampling.add_class("cosphere-fields")
-        add = button("Add a filter", self.add_filter, icon="plus")
+        add = button("Add a filter", self.add_filter)
         right = ipywidgets.VBox([
             ipywidgets.HTML(heading("Rows", 4)), self._rows, add,
             ipywidgets.HTML(heading("Sample", 4)), sampling,
@@ -103,7 +110,7 @@ class RequestBuilder(Panel):
         panes.add_class("cosphere-panes")
         code = ipywidgets.Tab([self._python, self._json], titles=["Python", "JSON"])
         code.add_class("cosphere-tabs")
-        return [head, panes, self._wrong, self._size, self._running, code]
+        return [head, panes, self._wrong, self._running, code]
 
     def _observe(self) -> None:
         self._search.observe(lambda _: self._filter_columns(), "value")

@@ -144,6 +144,6 @@ def unlabelled(widget: ipywidgets.Widget) -> ipywidgets.Widget:
 def button(text: str, action: Callable[[], object], style: str = "", **options: Any) -> ipywidgets.Button:
     """Return a button as wide as its text; ``style`` is one of ipywidgets'."""
     made = ipywidgets.Button(description=text, button_style=style, **options)
-    made.layout = ipywidgets.Layout(width="auto", flex="0 0 auto")
+    made.layout = ipywidgets.Layout(width="auto", flex="0 0 auto", align_self="flex-start")
     made.on_click(lambda _: action())
     return made

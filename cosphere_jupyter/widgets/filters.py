@@ -11,7 +11,7 @@ from ..client.charts import ranked_values, shape
 from ..client.columns import Column
 from ..client.errors import InvalidFilter
 from ..client.query import Filter
-from .core import Message, unlabelled
+from .core import Message, button, unlabelled
 from .inputs import Input, input_for
 from .values import first_operator, hint, kept_bars, kept_range, operators_of, range_filters
 from .view import Distribution
@@ -32,9 +32,7 @@ class FilterRow(ipywidgets.VBox):
         self._columns = unlabelled(ipywidgets.Dropdown(options=names, value=column.name, description="Column"))
         self._operators = unlabelled(ipywidgets.Dropdown(options=[("=", "=")], description="Operator"))
         self._operators.add_class("cosphere-operator")
-        self._remove = ipywidgets.Button(icon="times", tooltip="Remove this filter")
-        self._remove.add_class("cosphere-remove")
-        self._remove.on_click(lambda _: builder.remove_filter(self))
+        self._remove = button("Remove", lambda: builder.remove_filter(self), tooltip="Remove this filter")
         for control in (self._columns, self._operators):
             control.layout.width = "auto"
         self._line = ipywidgets.HBox()

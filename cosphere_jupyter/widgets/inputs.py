@@ -17,6 +17,8 @@ from ..client.text import clean
 from .core import unlabelled
 from .values import check, choices_of, read_number, suggestions_of
 
+MIDNIGHT = datetime.time()
+
 
 class Input:
     """One or more controls for a value. ``value`` raises ``InvalidFilter`` in words while there is none."""
@@ -142,7 +144,7 @@ class Moment(Input):
         day, time = self._day.value, self._time.value
         if day is None:
             raise InvalidFilter("a date is missing")
-        if time is None or time == datetime.time():
+        if time is None or time == MIDNIGHT:
             return str(day.isoformat())
         return datetime.datetime.combine(day, time).isoformat()
 
@@ -153,7 +155,7 @@ class Moment(Input):
         if isinstance(value, datetime.datetime):
             if value.tzinfo is not None:
                 value = value.astimezone(datetime.timezone.utc).replace(tzinfo=None)
-            self._day.value, self._time.value = value.date(), value.time()
+            self._day.value, self._time.value = value.date(), value.time() if value.time() != MIDNIGHT else None
         else:
             self._day.value, self._time.value = value, None
 

@@ -16,7 +16,7 @@ from .core import button, heading
 
 MOST_COLUMNS, MOST_SAMPLE_ROWS, MOST_SAMPLE_COLUMNS = 100, 20, 60
 _HEADINGS = ["Column", "Type", "NULLs", "Size", "Distribution", "Description"]
-_KINDS = ["head", "line", "number", "number", "chart", "text"]
+_KINDS = ["head", "line", "number", "number", "picture", "text"]
 
 
 class TablePage(ipywidgets.VBox):
@@ -28,7 +28,7 @@ class TablePage(ipywidgets.VBox):
         self._sample = view.Table()
         self._tabs = ipywidgets.Tab([self._columns, self._sample])
         self._tabs.add_class("cosphere-tabs")
-        self.button = button("Build a request", build or (lambda: None), "primary", icon="filter")
+        self.button = button("Build a request", build or (lambda: None), "primary")
         self.button.layout.display = None if build else "none"
         head = ipywidgets.HBox([self._title, self.button])
         head.add_class("cosphere-head")
@@ -63,12 +63,11 @@ class TablePage(ipywidgets.VBox):
 
     def _show_sample(self, table: Table) -> None:
         columns, rows = table.columns[:MOST_SAMPLE_COLUMNS], table.sample[:MOST_SAMPLE_ROWS]
-        kinds = {"INTEGER": "number", "FLOAT": "number", "DATETIME": "line"}
         left_out = [_more(len(table.sample) - len(rows), "rows"), _more(len(table.columns) - len(columns), "columns")]
         with self._sample.hold_sync():
             self._sample.label = f"Sample of {clean(table.name, 80)}"
             self._sample.headings = [clean(column.name, LONGEST_CELL) for column in columns] if rows else []
-            self._sample.kinds = [kinds.get(column.type, "text") for column in columns]
+            self._sample.kinds = ["number" if column.type in ("INTEGER", "FLOAT") else "line" for column in columns]
             self._sample.more = "; ".join(filter(None, left_out)) if rows else "There is no sample of this table."
             self._sample.rows = [[_cell(row.get(column.name)) for column in columns] for row in rows]
 

@@ -27,20 +27,24 @@ _WORDS = {"queued": "Waiting for its turn", "executing": "Working"}
 class Running(ipywidgets.VBox):
     """The buttons of a request, and a line that says how far it is."""
 
-    def __init__(self, builder: RequestBuilder) -> None:
+    def __init__(self, builder: RequestBuilder, size: ipywidgets.Widget) -> None:
+        """``size`` is shown beside the button that asks."""
         self._builder = builder
         # What is being watched; whoever finds another one there stops.
         self._watched: object = None
         self._loaded: tuple[Request, pd.DataFrame] | None = None
         self._loading = threading.Lock()
-        self._ask = button("Request", self.submit, "primary", icon="download")
+        self._ask = button("Request", self.submit, "primary")
         self._cancel = button("Cancel", self.cancel, tooltip="Leave the request")
-        self._load = button("Load as DataFrame", self._on_load, icon="table")
+        self._load = button("Load as DataFrame", self._on_load)
         self._bar = ipywidgets.FloatProgress(min=0.0, max=1.0, layout=ipywidgets.Layout(width="160px", margin="0 4px"))
         self._line = Message()
-        row = ipywidgets.HBox([self._ask, self._bar, self._line, self._cancel, self._load])
-        row.add_class("cosphere-running")
-        super().__init__([row])
+        self._row = ipywidgets.HBox([self._bar, self._line, self._cancel, self._load])
+        first = ipywidgets.HBox([self._ask, size])
+        for row in (first, self._row):
+            row.add_class("cosphere-running")
+        super().__init__([first, self._row])
+        self.add_class("cosphere-running-box")
         self._show(None)
 
     @property

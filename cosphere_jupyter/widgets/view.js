@@ -328,7 +328,7 @@ function renderCode({ model, el }) {
     try {
       await navigator.clipboard.writeText(code.textContent);
     } catch {
-      // Pages without https have no clipboard; what is selected can be copied by keys.
+      // Pages that are not secure have no clipboard; what is selected can be copied by keys.
       getSelection().selectAllChildren(code);
       if (!document.execCommand("copy")) return void (button.textContent = "Selected");
     }
