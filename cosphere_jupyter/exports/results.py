@@ -11,12 +11,11 @@ from ..accounts.service import Account
 from ..catalogue.service import Catalogue
 from ..downloads.service import DownloadRequest, Downloads
 from ..errors import ExecutionError, FieldsInvalid, NotFound
+from ..json_values import LARGEST_ID
 from ..results.folder import FolderStore
 from ..tasks.engine import Call
 from .child import GONE
 from .types import DownloadType, Info
-
-LARGEST_ID = 2**53 - 1
 
 
 class ResultType(DownloadType):

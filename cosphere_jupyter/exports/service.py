@@ -34,7 +34,8 @@ from .tables import typed_downloads
 from .types import RESOURCE, DownloadType, Info, Types, number_of
 
 TASK_NAME = "export"
-MAX_ATTEMPTS = 3
+# What kills its process is stopped by the crash budget before: these are ends of the server.
+MAX_ATTEMPTS = 10
 EXPIRED = "the file of this download has expired; ask for it again"
 # A download whose file is gone is remembered for so long: until then its id answers with what became of it.
 REMEMBERED = timedelta(days=90)

@@ -6,15 +6,17 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from ..accounts.service import Account, read_account
 from ..database.engine import Database
 from ..errors import ExecutionError
 from ..results.folder import FolderStore
+from ..sizes import format_size
 from ..tasks.engine import Call, Published
 from ..tasks.outputs import result_name
 from ..tasks.records import Task
+from ..tasks.tables import tasks
 from .service import TASK_NAME, Download, Exports, may_create, read_of_task
 from .types import CONTENT_TYPES
 
@@ -45,7 +47,8 @@ class ExportTask:
         return await type_.prepare(download.info, caller, folder)
 
     async def publish(self, task: Task, result: Any) -> Published:
-        """Write the manifest and make the folder visible."""
+        """Write the manifest and make the folder visible; ``ExecutionError`` if the caller's disk quota is used up."""
+        await self._database.read(lambda connection: _check_quota(connection, task, result["size"]))
         name = result_name(task)
         file = {
             "name": result["file"],
@@ -65,6 +68,22 @@ class ExportTask:
     async def discard(self, task: Task) -> None:
         """Remove the folders of an attempt that did not win."""
         await asyncio.to_thread(self._store.discard, result_name(task))
+
+
+def _check_quota(connection: Connection, task: Task, size: int) -> None:
+    """All files that are kept for an account take no more than its disk quota; results of requests count apart."""
+    quota = read_account(connection, task.owner_id).disk_quota if task.owner_id is not None else None
+    if quota is None:
+        return
+    kept = select(tasks.c.result).where(
+        tasks.c.owner_id == task.owner_id, tasks.c.name == TASK_NAME, tasks.c.status == "success"
+    )
+    used = sum(result["size"] for result in connection.execute(kept).scalars())
+    if used + size > quota:
+        raise ExecutionError(
+            f"the files of your downloads take {format_size(used)} and this one {format_size(size)}, and your disk "
+            f"quota is {format_size(quota)}: wait until older ones have expired"
+        )
 
 
 def _read(connection: Connection, task: Task) -> tuple[Download, Account]:

@@ -247,3 +247,29 @@ async def test_the_task_behind_a_download_gives_no_way_around_it(
     assert task.params == {"download_type": "tasks", "info": {"format": "csv", "spreadsheet": False}}
     assert set(task.state.result) == {"download_id", "file", "rows", "size", "sha256"}
     assert task.state.result["download_id"] == done["id"]
+
+
+async def test_the_same_can_be_asked_for_as_a_task(researcher: Api, downloads: Any) -> None:
+    params = {"download_type": "catalogue", "info": {"format": "parquet"}}
+    created = await researcher.post("/v1/create", {"task_name": "export", "params": params})
+    assert created.status == 200, created.body
+    key = created.json["tasks"][0] if "tasks" in created.json else created.json["task"]
+    status = (await researcher.get(f"/v1/status?task={key}&block=true")).json
+    [task] = status["tasks"].values() if isinstance(status["tasks"], dict) else status["tasks"]
+    assert "http" not in str(task["result"]), "no link leads around the Downloads API"
+    shown = (await researcher.get(f"{PATH}/{task['result']['download_id']}")).json["download"]
+    assert (shown["state"], shown["task"]) == ("done", key)
+    assert downloads.read((await downloads.file(researcher, shown)).body, "parquet").num_rows == 0
+
+
+async def test_the_files_of_an_account_take_no_more_than_its_quota(sign_up: Any, downloads: Any) -> None:
+    small = await sign_up("small@lab.example", disk_quota=300)
+    first = await downloads.done(small, "catalogue")
+    size = len((await downloads.file(small, first)).body)
+    assert 100 < size < 150
+    await downloads.done(small, "catalogue")
+    failed = await downloads.settled(small, await downloads.ask(small, "catalogue"))
+    assert (failed["state"], failed["url"]) == ("failed", None)
+    assert failed["error"].startswith(f"the files of your downloads take {2 * size} bytes and this one {size} bytes")
+    assert failed["error"].endswith("your disk quota is 300 bytes: wait until older ones have expired")
+    assert (await small.get(f"{PATH}/{first['id']}/file")).status == 302
