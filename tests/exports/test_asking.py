@@ -250,16 +250,17 @@ async def test_the_task_behind_a_download_gives_no_way_around_it(
 
 
 async def test_the_same_can_be_asked_for_as_a_task(researcher: Api, downloads: Any) -> None:
-    params = {"download_type": "catalogue", "info": {"format": "parquet"}}
-    created = await researcher.post("/v1/create", {"task_name": "export", "params": params})
+    task = {"task_name": "export", "download_type": "catalogue", "info": {"format": "parquet"}}
+    created = await researcher.post("/v1/create", {"tasks": task, "block": True})
     assert created.status == 200, created.body
-    key = created.json["tasks"][0] if "tasks" in created.json else created.json["task"]
-    status = (await researcher.get(f"/v1/status?task={key}&block=true")).json
-    [task] = status["tasks"].values() if isinstance(status["tasks"], dict) else status["tasks"]
-    assert "http" not in str(task["result"]), "no link leads around the Downloads API"
-    shown = (await researcher.get(f"{PATH}/{task['result']['download_id']}")).json["download"]
-    assert (shown["state"], shown["task"]) == ("done", key)
+    [status] = created.json
+    assert status["status"] == "success"
+    assert "/results/" not in str(status), "no link leads around the Downloads API"
+    shown = (await researcher.get(f"{PATH}/{status['result']['download_id']}")).json["download"]
+    assert (shown["state"], shown["task"]) == ("done", status["key"])
     assert downloads.read((await downloads.file(researcher, shown)).body, "parquet").num_rows == 0
+    wrong = await researcher.post("/v1/create", {"tasks": {**task, "info": {"format": "xls"}}, "block": True})
+    assert (wrong.status, wrong.json[0]["status"]) == (200, "error")
 
 
 async def test_the_files_of_an_account_take_no_more_than_its_quota(sign_up: Any, downloads: Any) -> None:
