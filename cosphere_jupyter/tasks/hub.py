@@ -21,7 +21,7 @@ Read = Callable[[list[str]], Awaitable[dict[str, Task]]]
 Place = TypeVar("Place", str, int)
 
 # Subscribers that are told before the event loop gets its next turn.
-CHUNK = 100
+CHUNK = 50
 # Keys of one database read.
 READ_LIMIT = 500
 # Tasks that are held for a subscriber who does not come for them; of further ones only the keys are held.

@@ -33,6 +33,10 @@ def fail(params, report):
     raise ExecutionError("the engine's own words")
 
 
+def fail_with_details(params, report):
+    raise ExecutionError("wrong parameters", {"parameters": {"url": ["is missing"]}})
+
+
 def fail_unexpectedly(params, report):
     raise KeyError("/secret/path")
 
