@@ -155,7 +155,7 @@ def _remember(entry: str) -> None:
 def _forget_if_changed(entry: str) -> None:
     modules = _modules_beside(entry)
     if any(file in _stamps and _stamps[file] != stamp_of(file) for file in modules.values()):
-        for name in [name for name in sys.modules if name.partition(".")[0] == _root(entry)]:
+        for name in [name for name in sys.modules if name.partition(".")[0] == root_of(entry)]:
             _stamps.pop(modules.get(name, ""), None)
             del sys.modules[name]
         importlib.invalidate_caches()
@@ -163,12 +163,13 @@ def _forget_if_changed(entry: str) -> None:
 
 def _modules_beside(entry: str) -> dict[str, str]:
     """The loaded modules of an entry's package with their files; none of ours, which change with the server."""
-    root = _root(entry)
+    root = root_of(entry)
     if root == OURS:
         return {}
     loaded = [(name, module) for name, module in list(sys.modules.items()) if name.partition(".")[0] == root]
     return {name: file for name, module in loaded if (file := getattr(module, "__file__", None))}
 
 
-def _root(entry: str) -> str:
+def root_of(entry: str) -> str:
+    """Return the name of the package that an entry is in."""
     return entry.partition(":")[0].partition(".")[0]

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from importlib import metadata
 from logging import Logger
 from typing import Any
@@ -23,10 +23,14 @@ from .spec import TaskFacts
 
 GROUP = "cosphere.tasks"
 DESCRIBE_ENTRY = "cosphere_jupyter.named.child:describe"
-DESCRIBE_SECONDS = 20.0
+DESCRIBE_SECONDS = 15.0
 LOOK_SECONDS = 1.0
-# A function that cannot be described is tried again after this time, though nothing has changed that can be seen.
+# What cannot be described is tried again after this time, though nothing has changed that can be seen; a package that
+# hangs or kills its process takes up more, and waits longer.
 TRY_AGAIN_SECONDS = 10.0
+TRY_LATER_SECONDS = 60.0
+# What changes while it is described is described again, but not for ever.
+AGAIN = 3
 
 
 def is_ours(entry: str) -> bool:
@@ -34,13 +38,20 @@ def is_ours(entry: str) -> bool:
     return entry.startswith(f"{child.OURS}.")
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Described:
-    facts: TaskFacts
-    entry: str
+    """What is told of a function, as long as its file has this stamp."""
+
+    facts: Mapping[str, Any]
     file: str = ""
     stamp: Any = None
-    until: float = field(default=float("inf"))
+    until: float = float("inf")
+
+    def facts_of(self, name: str) -> TaskFacts:
+        return TaskFacts(name, **self.facts)
+
+
+_CHANGING = _Described({"problem": "what it comes from is being changed"})
 
 
 class Registry:
@@ -52,6 +63,8 @@ class Registry:
         self._lock = asyncio.Lock()
         self._entries: dict[str, str] = {}
         self._described: dict[str, _Described] = {}
+        # By the package of a lab: one that is slow to import, or worse, keeps nobody waiting but who asks for it.
+        self._describing: dict[str, asyncio.Task[None]] = {}
         self._stamp: Any = None
         self._looked = -LOOK_SECONDS
 
@@ -63,41 +76,48 @@ class Registry:
                 self._looked = time.monotonic()
             return self._entries
 
-    async def facts(self, names: Iterable[str]) -> dict[str, TaskFacts]:
+    async def facts(self, names: Collection[str]) -> dict[str, TaskFacts]:
         """Return what is known of these tasks, those that are installed. ``problem`` says why one cannot run."""
-        entries = await self.entries()
-        wanted = {name: entries[name] for name in names if name in entries}
-        async with self._lock:
-            now = time.monotonic()
-            missing = {
-                name: entry
-                for name, entry in wanted.items()
-                if (known := self._described.get(name)) is None or known.entry != entry or known.until < now
-            }
-            if missing:
-                self._described |= await self._describe(missing)
-            return {name: self._described[name].facts for name in wanted}
+        for _ in range(AGAIN):
+            installed = await self.entries()
+            wanted = {name: installed[name] for name in names if name in installed}
+            missing = {entry for entry in wanted.values() if not self._is_known(entry)}
+            if not missing:
+                break
+            self._take_in(child.describe({"entries": [entry for entry in missing if is_ours(entry)]}))
+            packages = {child.root_of(entry) for entry in missing if not is_ours(entry)}
+            await asyncio.gather(*(asyncio.shield(self._describing_of(package)) for package in packages))
+        return {name: self._described.get(entry, _CHANGING).facts_of(name) for name, entry in wanted.items()}
 
-    async def _describe(self, entries: Mapping[str, str]) -> dict[str, _Described]:
-        ours = [entry for entry in entries.values() if is_ours(entry)]
-        labs = sorted({*entries.values()} - {*ours})
-        answers: dict[str, dict[str, Any]] = child.describe({"entries": ours}) if ours else {}
-        if labs:
-            try:
-                call = Call(DESCRIBE_ENTRY, {"entries": labs}, is_foreign=True)
-                answers |= await self._engine.call(call, DESCRIBE_SECONDS)
-            except CosphereError as error:
-                # One that hangs or kills the process must not take the others along for good: they can run.
-                answers |= {entry: {"problem": f"it cannot be imported: {error}"} for entry in labs}
-        return {name: self._as_described(name, entry, answers[entry]) for name, entry in entries.items()}
+    def _is_known(self, entry: str) -> bool:
+        known = self._described.get(entry)
+        return known is not None and known.until > time.monotonic()
 
-    def _as_described(self, name: str, entry: str, answer: dict[str, Any]) -> _Described:
-        if problem := answer.get("problem"):
-            self._log.warning("The task %r (%s) cannot be described: %s", name, entry, problem)
-            until = time.monotonic() + TRY_AGAIN_SECONDS
-            return _Described(TaskFacts(name, problem=problem), entry, until=until)
-        facts = TaskFacts(name, answer["doc"], answer["parameters"], answer["is_quick"], answer["is_idempotent"])
-        return _Described(facts, entry, answer["file"], answer["stamp"])
+    def _describing_of(self, package: str) -> asyncio.Task[None]:
+        """Return what describes all functions of a package, begun already or not."""
+        if package not in self._describing:
+            entries = sorted({entry for entry in self._entries.values() if child.root_of(entry) == package})
+            describing = self._describing[package] = asyncio.ensure_future(self._describe(entries))
+            describing.add_done_callback(lambda _: self._describing.pop(package))
+        return self._describing[package]
+
+    async def _describe(self, entries: list[str]) -> None:
+        try:
+            call = Call(DESCRIBE_ENTRY, {"entries": entries}, is_foreign=True)
+            self._take_in(await self._engine.call(call, DESCRIBE_SECONDS))
+        except CosphereError as error:
+            # They can be run for all that: it may be only this moment.
+            problem = f"it cannot be imported: {error}"
+            self._take_in({entry: {"problem": problem} for entry in entries}, TRY_LATER_SECONDS)
+
+    def _take_in(self, answers: Mapping[str, Mapping[str, Any]], again: float = TRY_AGAIN_SECONDS) -> None:
+        for entry, answer in answers.items():
+            if "problem" in answer:
+                self._log.warning("The task function %s cannot be described: %s", entry, answer["problem"])
+                self._described[entry] = _Described({"problem": answer["problem"]}, until=time.monotonic() + again)
+            else:
+                facts = {key: answer[key] for key in ("doc", "parameters", "is_quick", "is_idempotent")}
+                self._described[entry] = _Described(facts, answer["file"], answer["stamp"])
 
     # -- looking at what is installed (blocks) ---------------------------------------------------------------------
 
@@ -107,12 +127,12 @@ class Registry:
             self._entries = self._installed()
             self._described.clear()
             self._stamp = stamp
-        for name, known in list(self._described.items()):
+        for entry, known in list(self._described.items()):
             # None of ours: they change with the server.
-            if known.file and not is_ours(known.entry):
+            if known.file and not is_ours(entry):
                 present = child.stamp_of(known.file)
                 if (list(present) if present else None) != known.stamp:
-                    del self._described[name]
+                    self._described.pop(entry, None)
 
     def _installed(self) -> dict[str, str]:
         found: dict[str, str] = {}

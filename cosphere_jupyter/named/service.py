@@ -59,6 +59,12 @@ class NamedTasks:
         offered = {name: starter.facts for name, starter in self._starters.items()}
         return dict(sorted({**functions, **offered}.items()))
 
+    async def facts_of(self, name: str) -> TaskFacts | None:
+        """Return what is known of one name; None if there is no such task."""
+        if starter := self._starters.get(name):
+            return starter.facts
+        return (await self._registry.facts([name])).get(name)
+
     async def create(self, definitions: Sequence[Definition], owner: Account) -> list[Task]:
         """Store a task for each definition and return them in order; they run as soon as there is room.
 

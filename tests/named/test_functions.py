@@ -164,16 +164,29 @@ async def test_a_function_that_is_edited_runs_as_edited(lab_desk, lab):
     assert (await lab_desk.services.named.names())["lab.now"].is_idempotent
 
 
-async def test_a_module_that_hangs_or_dies_keeps_no_other_task_from_running(lab_desk, lab):
+async def test_a_package_that_dies_keeps_no_other_task_from_running(lab_desk, lab):
     lab.write("dying", "import os\nos._exit(3)\n")
     lab.install("dying", {"lab.dying": "dying:task"})
     await asyncio.sleep(1.1)
-    definitions = [
-        Definition("lab.dying", {}),
-        Definition("hello", {"name": "John"}),
-        Definition("lab.echo", {"value": 1}),
-    ]
-    tasks = await lab_desk.services.named.create(definitions, lab_desk.account)
+    wanted = [("lab.dying", {}), ("hello", {"name": "John"}), ("lab.echo", {"value": 1})]
+    tasks = await lab_desk.services.named.create([Definition(*each) for each in wanted], lab_desk.account)
     ended = [await lab_desk.ended(task.key) for task in tasks]
     assert [task.state.status for task in ended] == ["error", "success", "success"]
     assert "exit code 3" in ended[0].state.error
+    names = await lab_desk.services.named.names()
+    assert "exit code 3" in names["lab.dying"].problem
+    assert names["lab.echo"].problem is None
+
+
+async def test_a_package_that_is_slow_to_import_keeps_only_its_own_tasks_waiting(lab_desk, lab):
+    code = "import time\nfrom cosphere_jupyter.named import task\ntime.sleep(2)\n\n@task\ndef slow(): return 'slow'\n"
+    lab.write("slow_tasks", code)
+    lab.install("slow-tasks", {"lab.slow": "slow_tasks:slow"})
+    await lab_desk.result("lab.echo", value=1)
+    await asyncio.sleep(1.1)
+    slow = asyncio.ensure_future(lab_desk.create("lab.slow"))
+    await asyncio.sleep(0.2)
+    assert await lab_desk.result("hello", name="John") == "Hello John"
+    await lab_desk.create("lab.echo", value=1)
+    assert not slow.done()
+    assert (await lab_desk.ended((await slow).key)).state.result == "slow"
