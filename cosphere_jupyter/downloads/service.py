@@ -143,7 +143,7 @@ class Downloads:
             return request
         with self._engine.watch(request.task.key) as changed:
             request = await self.read(request_id, caller)
-            if request.is_settled:
+            if request.task is None or request.is_settled:
                 return request
             try:
                 await asyncio.wait_for(changed.wait(), seconds)
