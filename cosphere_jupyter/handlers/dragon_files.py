@@ -62,7 +62,7 @@ class CreateFileHandler(OutputHandler):
         await self.redirect_to_output(task.key, {task.key: task}, filename)
 
     async def _same_or_new(self, definition: Definition) -> Task:
-        facts = (await self.services.named.names()).get(definition.name)
+        facts = await self.services.named.facts_of(definition.name)
         if definition.idempotency_key is not None or facts is None or not facts.is_idempotent:
             (task,) = await self.create([definition])
             return task
