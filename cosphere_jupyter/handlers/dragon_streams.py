@@ -7,8 +7,8 @@ gets the newest status of each task. A reader who takes nothing for half a minut
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import orjson
 from tornado.iostream import StreamClosedError
@@ -16,10 +16,13 @@ from tornado.web import Finish
 
 from ..errors import Unavailable
 from ..tasks.records import Task
-from .dragon_keep_alive import KeepAlive
+from .dragon_open import OpenStreams
 from .dragon_tasks import PAGE, TasksHandler
 
-KEEP_ALIVE = "cosphere_keep_alive"
+if TYPE_CHECKING:
+    from ..tasks.hub import Subscription
+
+OPEN_STREAMS = "cosphere_open_streams"
 WRITE_SECONDS = 30.0
 # Lines that are written at once.
 WRITE_BYTES = 64 * 1024
@@ -41,60 +44,60 @@ class StreamHandler(TasksHandler):
             found = await self.read_tasks(keys)
             subscription.seen(found.values())
             running = {key for key, task in found.items() if not task.state.is_final}
-            if running:
-                self.last = await self.statuses.line(found[next(iter(running))], self.mount)
-            await self._begin(keys, found)
+            await self._begin(keys, found, repeated=next(iter(running), None))
             # Thousands of streams: none holds what only its first line needed.
             del found, keys
-            async with self._open():
-                while running:
-                    tasks = [task for task in await subscription.changes() if task.key in running]
-                    running.difference_update(task.key for task in tasks if task.state.is_final)
-                    await self._tell(tasks)
-                    del tasks
+            await self._follow(subscription, running, named=False)
 
     async def stream_all(self, owner_id: int) -> None:
         """Send the newest statuses of an account's tasks and then every change, until the client goes."""
         with self.services.task_list.subscribe(owner_id=owner_id) as subscription:
             tasks = {task.key: task for task in await self.services.task_list.bulk_read(self.account, PAGE)}
             subscription.seen(tasks.values())
-            # Until something changes there is no status to repeat: an empty list tells nothing new.
-            self.last = b"[]\n"
             await self._begin(tasks, tasks, named=True)
             del tasks
-            async with self._open():
-                while True:
-                    await self._tell(await subscription.changes(), named=True)
+            await self._follow(subscription, None, named=True)
 
-    @contextlib.asynccontextmanager
-    async def _open(self) -> AsyncIterator[None]:
-        """Keep the stream alive while it waits; end it when the client is gone or the server stops."""
+    async def _follow(self, subscription: Subscription, running: set[str] | None, named: bool) -> None:
+        """Send changes of the tasks that run until none does; None: of all, until the client goes."""
+        streams: OpenStreams = self.settings.setdefault(OPEN_STREAMS, OpenStreams())
         self._work = asyncio.current_task()
-        alive: KeepAlive = self.settings.setdefault(KEEP_ALIVE, KeepAlive())
+        streams.add(self)
         try:
-            with alive.keeping(self):
-                if self._is_gone:
-                    raise Finish
-                yield
+            while (running is None or running) and not self._is_gone:
+                tasks = await subscription.changes()
+                if running is not None:
+                    tasks = [task for task in tasks if task.key in running]
+                    running.difference_update(task.key for task in tasks if task.state.is_final)
+                await self._tell(tasks, named)
+                del tasks
         except asyncio.CancelledError:
-            if self._is_gone:
-                raise Finish from None
-            raise
+            if not self._is_gone:
+                raise
         except Unavailable:
-            # The server stops; the client asks the next one.
-            raise Finish from None
+            # The server stops: the client asks the next one.
+            return
         finally:
             self._work = None
+            streams.remove(self)
 
-    async def _begin(self, keys: Iterable[str], found: dict[str, Task], named: bool = False) -> None:
+    async def _begin(
+        self, keys: Iterable[str], found: dict[str, Task], named: bool = False, repeated: str | None = None
+    ) -> None:
         self.set_header("Content-Type", "application/x-ndjson")
         # Proxies shall pass each line on as it comes.
         self.set_header("X-Accel-Buffering", "no")
         if self.request.method == "HEAD":
             raise Finish
-        # A body of thousands of definitions is not needed any more.
+        statuses = await self.statuses.all(keys, found, self.mount, named)
+        # Without a status there is nothing to repeat; an empty list tells nothing new.
+        told = [status for status in statuses if status["key"] == repeated]
+        self.last = orjson.dumps(told[0] if told else []) + b"\n"
+        await self.send(orjson.dumps(statuses) + b"\n")
+        # Not needed any more, and a quarter of what a stream would hold: headers, and a body of perhaps thousands.
+        self._headers.clear()
+        self.request.headers.clear()
         self._json, self.request.body = None, b""
-        await self.send(orjson.dumps(await self.statuses.all(keys, found, self.mount, named)) + b"\n")
 
     async def _tell(self, tasks: Sequence[Task], named: bool = False) -> None:
         """Send changes, a few lines at a time."""
@@ -121,6 +124,7 @@ class StreamHandler(TasksHandler):
         self.write(chunk)
         self._sent = self.flush()
         await self._taken(self._sent)
+        self._sent = None
 
     async def _taken(self, sent: asyncio.Future[None]) -> None:
         # Most of the time the system has taken it at once.
