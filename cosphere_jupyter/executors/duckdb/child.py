@@ -262,7 +262,7 @@ def _unload_sqlite(
 
 
 def _copy(connection: Any, compiled: Any, source: Source, folder: str) -> dict[str, Any]:
-    """Write the result and make it durable.
+    """Write the result and make its files durable.
 
     A small source gives one file in the order of the source; splitting by size loses that order. All threads write into
     the same file: a file per thread gained 2 % on two cores, and small results would be several files.
@@ -276,8 +276,8 @@ def _copy(connection: Any, compiled: Any, source: Source, folder: str) -> dict[s
     rows = connection.execute(f"COPY ({compiled.sql}) TO ? ({options})", [*compiled.parameters, target]).fetchall()
     files = [{"name": Path(row[0]).name, "rows": row[1], "bytes": row[2]} for row in rows]
     files.sort(key=lambda file: int(file["name"].removeprefix("part-").removesuffix(".parquet")))
-    for name in [*(file["name"] for file in files), "."]:
-        descriptor = os.open(Path(folder) / name, os.O_RDONLY)
+    for file in files:  # the folder's own entries follow when it is published
+        descriptor = os.open(Path(folder) / file["name"], os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:

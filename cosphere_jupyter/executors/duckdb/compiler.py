@@ -157,7 +157,7 @@ def compile_distinct(relation: Relation, names: Sequence[str], limit: int) -> Co
 
 
 def _finish(select: Node, parameters: list[Any]) -> Compiled:
-    return Compiled(select.sql("duckdb"), parameters)
+    return Compiled(select.sql("duckdb", copy=False), parameters)
 
 
 def _selected(name: str, physical: str, wanted: str | None) -> Node:
