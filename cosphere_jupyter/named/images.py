@@ -38,6 +38,19 @@ _ORIENTATION, _DATE_TIME, _EXIF = 0x0112, 0x0132, 0x8769
 _EXPOSURE_TIME, _ISO_SPEED, _ORIGINAL_DATE_TIME, _FLASH, _FOCAL_LENGTH = 0x829A, 0x8827, 0x9003, 0x9209, 0x920A
 # By which counter-clockwise rotation an image of this orientation stands upright; the others are mirrored.
 _ROTATIONS = {1: 0, 3: 180, 6: 270, 8: 90}
+# Pillow's names of what puts an image of this orientation upright, and of counter-clockwise rotations.
+_UPRIGHT = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
+_ROTATED = {0: None, 90: "ROTATE_90", 180: "ROTATE_180", 270: "ROTATE_270"}
+# What makes of an upright image a lying one.
+_LYING = ("ROTATE_90", "ROTATE_270", "TRANSPOSE", "TRANSVERSE")
 
 
 @task(quick=True, idempotent=True)
@@ -81,7 +94,7 @@ def thumb(
     path = context.fetch(url, MOST_BYTES).path
     with _opened(path, url) as image:
         original = image.size
-        small = _resized(_turned(image, rotation if rotation is not None else rot, box), box, crop)
+        small = _small(image, rotation if rotation is not None else rot, box, crop)
     _save(_with_play_button(small) if poster else small, context.output("output", FILE_NAMES[format]), format)
     return {
         "width": small.width,
@@ -176,29 +189,37 @@ def _box(width: int | None, height: int | None, crop: bool) -> tuple[int, int]:
     return width or LONGEST_SIDE, height or LONGEST_SIDE
 
 
-def _turned(image: Image.Image, rotation: int | None, box: tuple[int, int]) -> Image.Image:
+def _small(image: Image.Image, rotation: int | None, box: tuple[int, int], crop: bool) -> Image.Image:
+    """Make it small first and turn it then: the whole image is in memory once."""
     from PIL import Image, ImageOps
 
+    turn = _turn_of(image) if rotation is None else _ROTATED[rotation]
+    if turn in _LYING:
+        box = box[1], box[0]
     # A JPEG can be decoded at a half, a quarter or an eighth of its size; twice the box keeps the quality.
     image.draft(None, (2 * max(box), 2 * max(box)))
-    if rotation is None:
-        upright = ImageOps.exif_transpose(image)
-    else:
-        turns = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
-        upright = image.transpose(turns[rotation]) if rotation else image.copy()
-    if upright.mode.startswith(("I", "F")):
-        # 16 bits for each pixel, which converting would cut off at 255.
-        upright = upright.convert("F").point(lambda value: value * (1 / 257) + 0).convert("L")
-    return upright.convert("RGBA" if upright.has_transparency_data else "RGB")
-
-
-def _resized(image: Image.Image, box: tuple[int, int], crop: bool) -> Image.Image:
-    from PIL import ImageOps
-
+    small = _plain(image)
     if crop:
-        return ImageOps.fit(image, box)
-    image.thumbnail(box)
-    return image
+        small = ImageOps.fit(small, box)
+    else:
+        small.thumbnail(box)
+    return small if turn is None else small.transpose(Image.Transpose[turn])
+
+
+def _turn_of(image: Image.Image) -> str | None:
+    with suppress(Exception):
+        return _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
+    return None
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """Return it in RGB or RGBA, and read to its end."""
+    image.load()
+    if image.mode.startswith(("I", "F")):
+        # 16 bits for each pixel, which converting would cut off at 255.
+        image = image.convert("F").point(lambda value: value * (1 / 257) + 0).convert("L")
+    mode = "RGBA" if image.has_transparency_data else "RGB"
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _with_play_button(image: Image.Image) -> Image.Image:

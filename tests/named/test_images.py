@@ -214,6 +214,9 @@ def test_thumb_makes_colours_of_each_mode(run, serve, mode):
         (8, {}, "gwbr"),
         (3, {}, "wbrg"),
         (2, {}, "grbw"),
+        (4, {}, "bwgr"),
+        (5, {}, "rbwg"),
+        (7, {}, "wgrb"),
         (6, {"rotation": 0}, "rgwb"),
         (6, {"rotation": 270}, "brgw"),
         (6, {"rotation": "270", "rot": 90}, "brgw"),
@@ -223,8 +226,15 @@ def test_thumb_turns_counter_clockwise_or_puts_upright(run, serve, orientation, 
     url = serve(encoded(picture(), "JPEG", exif=camera(orientation=orientation)))
     result, image, _ = run(THUMB, url=url, format="png", **wanted)
     assert corners(image) == seen
-    assert image.size == ((40, 60) if seen in ("gwbr", "brgw") else (60, 40))
+    assert image.size == ((40, 60) if seen in ("gwbr", "brgw", "rbwg", "wgrb") else (60, 40))
     assert (result["original_width"], result["original_height"]) == (60, 40)
+
+
+def test_the_box_of_a_thumb_is_for_what_stands_upright(run, serve):
+    url = serve(encoded(picture(600, 400), "JPEG", exif=camera(orientation=6)))
+    assert run(THUMB, url=url, width=100)[1].size == (100, 150)
+    assert run(THUMB, url=url, width=100, height=50, crop=True)[1].size == (100, 50)
+    assert run(THUMB, url=url, height=30, rotation=0)[1].size == (45, 30)
 
 
 def test_what_info_tells_of_the_rotation_puts_a_thumb_upright(run, serve):
