@@ -89,9 +89,9 @@ class SignIn:
     async def redeem(self, request_uuid: str, code_verifier: str | None = None) -> str:
         """Return a token for the attached account, once.
 
-        ``NotFound`` before somebody is attached, after the token was fetched, and to whoever does not know the secret
-        behind the request's challenge; ``Conflict`` if the request has expired; ``TooManyAttempts`` for whoever asks
-        more often than once a second.
+        ``NotFound`` while nobody is attached (however old it is), after the token was fetched, and to whoever does not
+        know the secret behind the request's challenge; ``Conflict`` if it has expired since; ``TooManyAttempts`` for
+        whoever asks more often than once a second.
         """
         moment = self._clock()
         row = await self._database.read(lambda connection: _find(connection, request_uuid))
@@ -100,13 +100,11 @@ class SignIn:
         knows_secret = _knows_secret(row.code_challenge, code_verifier)
         # Counted apart: strangers who have seen the link cannot use up what the program may ask.
         self._polls.take((request_uuid, knows_secret))
-        if not knows_secret:
+        # Also when it is too old: as in the API, only a request with an account expires.
+        if not knows_secret or row.account_id is None:
             raise NotFound("auth request")
         if not _is_alive(row, moment):
-            # Ours: also for one that nobody was attached to, so that whoever polls can stop.
             raise Conflict("EXPIRED_AUTH_REQUEST_DETECTED")
-        if row.account_id is None:
-            raise NotFound("auth request")
         account_id = await self._database.write(lambda connection: _redeem(connection, request_uuid, moment))
         return await self._accounts.issue_token(account_id)
 
