@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from ..database.engine import Database
 from ..database.schema import now
 from ..errors import Conflict, FieldsInvalid, NotFound, Unauthenticated
+from ..json_values import LARGEST_ID
 from .known import KnownCallers
 from .passwords import Passwords
 from .tables import accounts, auth_requests, group_members, groups, identities
@@ -171,8 +172,7 @@ class Accounts:
 def read_account(connection: Connection, account_id: int) -> Account:
     """Return one account or raise ``NotFound``."""
     query = select(accounts).where(accounts.c.id == account_id)
-    # The database cannot be asked for more than 64 bits.
-    row = connection.execute(query).one_or_none() if abs(account_id) < 2**63 else None
+    row = connection.execute(query).one_or_none() if abs(account_id) <= LARGEST_ID else None
     if row is None:
         raise NotFound("account")
     return as_account(row)

@@ -17,11 +17,11 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, Text, bindparam, 
 from ..accounts.service import Account, accounts
 from ..database.changes import tables_of
 from ..errors import NotFound
+from ..json_values import LARGEST_ID
 from ..permissions.service import Level, held_by, holds
 from .tables import catalogue_items, catalogue_tags
 
 RESOURCE = "catalogue_item"
-LARGEST_ID = 2**63 - 1
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from ..database.engine import Database
 from ..database.schema import now
 from ..errors import Conflict, ExecutionError, Invalid, NotFound
 from ..executors.duckdb.executor import DuckDBExecutor
+from ..json_values import is_storable
 from ..tasks import records
 from ..tasks.engine import Call, TaskEngine
 from ..tasks.records import Task
@@ -107,6 +108,8 @@ class ProfileTask:
         work = self._work_of(task)
         outcome: dict[str, Any] = orjson.loads((work / OUTCOME).read_bytes())
         errors = spec_errors(outcome["columns"]) or sample_errors(outcome["columns"], outcome["sample"])
+        if not is_storable([outcome["columns"], outcome["sample"]]):
+            errors = ["a value that JSON cannot hold"]
         if errors:
             raise ExecutionError(f"what was found does not fit the catalogue's rules: {errors[0]}")
         self._folder.mkdir(mode=0o700, exist_ok=True)

@@ -13,6 +13,7 @@ from ..database.changes import Version
 from ..database.engine import Database
 from ..database.schema import now
 from ..errors import FieldsInvalid, ModelInvalid, NotFound
+from ..json_values import is_storable
 from ..permissions.service import (
     EVERYONE,
     Level,
@@ -129,6 +130,8 @@ class Catalogue:
         if not stored["source"]:
             raise FieldsInvalid({"source": [REQUIRED]})
         columns = await self._describe(stored["source"])
+        if not is_storable(columns):
+            raise ModelInvalid({"source": ["the name of a column holds characters that JSON cannot hold"]})
         if stored["spec"] is None:
             return {**stored, "spec": columns}
         known = {column["name"] for column in columns}

@@ -20,6 +20,7 @@ import orjson
 from ..catalogue.service import CatalogueItem
 from ..catalogue.spec import schema_error
 from ..executors.base import Comparison, Query
+from ..json_values import GREATEST_INTEGER, LEAST_INTEGER
 
 OPERATORS = (">", ">=", "<", "<=", "=", "!=")
 MOST_COLUMNS, MOST_FILTERS = 10_000, 1_000
@@ -121,10 +122,10 @@ def _query(item: CatalogueItem, spec: Mapping[str, Any]) -> Query | str:
 def normalise(kind: str, value: Any) -> int | float | str | bool | datetime:
     """Return a filter's value as its column's type has it, or raise ``Mismatch``.
 
-    INTEGER: within 64 bits (true and false pass, as in the API). FLOAT: finite; -0.0 is 0.0. DATETIME: ISO 8601 text,
-    without an offset taken as UTC. STRING: as it is, no Unicode folding.
+    INTEGER: of 64 bits, signed or not (true and false pass, as in the API). FLOAT: finite; -0.0 is 0.0. DATETIME: ISO
+    8601 text, without an offset taken as UTC. STRING: as it is, no Unicode folding.
     """
-    if kind == "INTEGER" and isinstance(value, int) and -(2**63) <= value < 2**63:
+    if kind == "INTEGER" and isinstance(value, int) and LEAST_INTEGER <= value <= GREATEST_INTEGER:
         return int(value)
     if kind == "FLOAT" and isinstance(value, int | float) and not isinstance(value, bool):
         return _finite(value)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cosphere_jupyter.errors import FieldsInvalid
+from cosphere_jupyter.json_values import GREATEST_INTEGER, LEAST_INTEGER
 
 TYPES = ("INTEGER", "FLOAT", "STRING", "BOOLEAN", "DATETIME")
 OPERATORS = (">", ">=", "<", "<=", "=", "!=")
@@ -87,7 +88,7 @@ class Comparison:
                     {"filters": [f"operator {self.operator!r} is not allowed for column {self.column!r}."]}
                 )
         elif isinstance(value, int):
-            if not -(2**63) <= value < 2**63:
+            if not LEAST_INTEGER <= value <= GREATEST_INTEGER:
                 raise FieldsInvalid({"filters": [f"the value for column {self.column!r} is not a 64-bit integer."]})
         elif isinstance(value, float):
             if math.isnan(value):

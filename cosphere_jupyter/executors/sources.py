@@ -24,6 +24,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
 from cosphere_jupyter.errors import ExecutionError, ModelInvalid
+from cosphere_jupyter.json_values import is_unicode
 
 MAX_FILES = 10_000
 MAX_VISITED = 200_000
@@ -120,7 +121,7 @@ def resolve(source: str, data_folders: Sequence[str | Path], excluded: Sequence[
     """
     if not isinstance(source, str) or not source.strip():
         _refuse("Name a file, a pattern of files, or database::table.")
-    if "\0" in source or len(source) > 4096 or not _is_unicode(source):
+    if "\0" in source or len(source) > 4096 or not is_unicode(source):
         _refuse("The source is not a usable path.")
     roots = [Path(folder).resolve() for folder in data_folders]
     skip = [Path(folder).resolve() for folder in excluded]
@@ -189,7 +190,7 @@ def _parts(path: str) -> list[str]:
 
 def _examine(root: Path, name: str, roots: list[Path], skip: list[Path]) -> SourceFile:
     """Return the file's facts once it is proved to be allowed: a regular file whose real place is in a data folder."""
-    if not _is_unicode(name):
+    if not is_unicode(name):
         _refuse("A file's name is not valid Unicode.")
     if "\\" in name and _is_pattern(name):
         # DuckDB reads every name as a pattern, and has no way to write such a name as a pattern.
@@ -324,14 +325,6 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 def _is_pattern(text: str) -> bool:
     return any(character in text for character in "*?[")
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _looks_like_database(name: str) -> bool:

@@ -19,6 +19,7 @@ from ..accounts.identity import Caller
 from ..accounts.service import Account
 from ..accounts.task_credentials import Page
 from ..errors import AccessDenied, BodyUnreadable, CosphereError, Unauthenticated
+from ..json_values import LARGEST_ID
 from .access import Access, Route
 from .fields import Fields, FieldsFor, parse_body, parse_query
 from .rendered import RenderedBodies, Version
@@ -32,7 +33,6 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 # Parsing more than this on the event loop would be felt in notebooks.
 PARSE_ON_LOOP = 64 * 1024
 LARGEST_BODY = 16 * 1024 * 1024
-LARGEST_ID = 2**53 - 1
 
 
 class BaseHandler(ExtensionHandlerMixin, JupyterHandler):

@@ -29,11 +29,12 @@ from ..errors import (
     Unauthenticated,
     Unavailable,
 )
+from ..json_values import is_storable
 from ..tasks.records import Task
 from .access import Access, Route
 from .base import PARSE_ON_LOOP, BaseHandler
 from .dragon_statuses import UNKNOWN, StatusRenderer
-from .fields import Boolean, Field, FieldError, is_storable
+from .fields import Boolean, Field, FieldError
 
 T = TypeVar("T")
 

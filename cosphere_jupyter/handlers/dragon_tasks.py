@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import AccessDenied, NotFound
+from ..json_values import is_unicode
 from ..named.spec import Definition
 from ..tasks.records import Task
 from .dragon import DragonHandler
-from .fields import Choice, Field, FieldError, Integer, Text, is_unicode
+from .fields import Choice, Field, FieldError, Integer, Text
 
 # Limits of one request; the document names none.
 MOST_TASKS = 1000

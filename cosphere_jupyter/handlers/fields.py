@@ -6,13 +6,13 @@ messages of all fields at once. Unknown fields are ignored. Source: the API's be
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..accounts.service import is_email
 from ..errors import FieldsInvalid, QueryInvalid
+from ..json_values import is_storable, is_unicode
 
 REQUIRED = "This field is required."
 NULL = "This field may not be null."
@@ -26,8 +26,6 @@ NOT_JSON = "Value must be valid JSON."
 TRUE = frozenset({"t", "T", "y", "Y", "yes", "YES", "true", "True", "TRUE", "on", "On", "ON", "1"})
 FALSE = frozenset({"f", "F", "n", "N", "no", "NO", "false", "False", "FALSE", "off", "Off", "OFF", "0", "0.0"})
 
-# Deeper JSON is refused: what stores and validates it works by recursion.
-DEEPEST = 64
 _ZERO_FRACTION = re.compile(r"\.0*\s*$")
 _MISSING: Any = object()
 
@@ -178,42 +176,6 @@ class Json(Field):
         if messages := self.errors_of(value):
             raise FieldError(*messages)
         return value
-
-
-def is_unicode(text: str) -> bool:
-    """Whether the text can be encoded: JSON may hold half of a surrogate pair."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def is_storable(value: Any) -> bool:
-    """Whether parsed JSON can be stored and sent: finite numbers, integers of 64 bits, no NUL, at most 64 deep."""
-    level = [value]
-    for _ in range(DEEPEST):
-        below: list[Any] = []
-        for each in level:
-            if isinstance(each, dict):
-                below.extend(each)
-                below.extend(each.values())
-            elif isinstance(each, list):
-                below.extend(each)
-            elif not _is_storable_scalar(each):
-                return False
-        if not below:
-            return True
-        level = below
-    return False
-
-
-def _is_storable_scalar(value: Any) -> bool:
-    if isinstance(value, str):
-        return "\0" not in value and is_unicode(value)
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return not isinstance(value, int) or -(2**63) <= value < 2**64
 
 
 Fields = Mapping[str, Field]

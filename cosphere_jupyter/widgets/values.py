@@ -91,7 +91,7 @@ def check(column: Column, value: Any) -> Value:
             return found
         if found != int(found):
             raise InvalidFilter(f"{found:g} is no whole number, and {column.name} has only such")
-        if not -(2**63) <= found < 2**63:
+        if not -(2**63) <= found < 2**64:
             raise InvalidFilter("this number is too large for 64 bits")
         return int(found)
     return found

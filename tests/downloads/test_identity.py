@@ -58,7 +58,7 @@ class Meaning(NamedTuple):
 moments = st.datetimes(min_value=datetime(1900, 1, 1), max_value=datetime(2100, 1, 1))
 values = {
     "ok": st.booleans(),
-    "n": st.integers(-(2**63), 2**63 - 1) | st.integers(-2, 2),
+    "n": st.integers(-(2**63), 2**64 - 1) | st.integers(-2, 2),
     "price": (st.floats(allow_nan=False, allow_infinity=False) | st.integers(-2, 2).map(float)).map(lambda x: x + 0.0),
     "word": st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=4)
     | st.sampled_from(["5", "true", "True", "a,b", "a", "b", "n=5", "', '"]),

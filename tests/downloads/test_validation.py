@@ -184,7 +184,7 @@ async def test_the_second_stage_reports_the_first_broken_rule_in_order(owner: Ap
 FITTING: dict[str, list[Any]] = {
     "ok": [True, False],
     # true counts as an INTEGER, as in the API.
-    "n": [0, -1, 5, 2**53 + 1, 2**63 - 1, -(2**63), True, False],
+    "n": [0, -1, 5, 2**53 + 1, 2**63 - 1, -(2**63), 2**63, 2**64 - 1, True, False],
     # Ours: integers are accepted for FLOAT.
     "price": [0.0, -0.0, 0, 5, -5, 1.5, 1e308, 5e-324, 2**63],
     "word": ["", " ", "5", "even", "O'Brien", "a,b", "%", "\u2603", "true"],
@@ -195,7 +195,7 @@ FITTING: dict[str, list[Any]] = {
 MISFITS: dict[str, list[Any]] = {
     # Ours: falsy values are checked like all others.
     "ok": [0, 1, 0.0, "", "true", 1.5],
-    "n": [1.0, 0.0, 1.5, "", "5", "x", 2**63, 2**64 - 1],
+    "n": [1.0, 0.0, 1.5, "", "5", "x"],
     "price": ["", "5.0", True, False, "nan"],
     "word": [0, 1, 0.0, 1.5, True, False],
     "day": [0, 1, 20130101, 1.5, True, False, "", "yesterday", "2013", "2013-01", "20130101", "01/02/2013",

@@ -248,6 +248,23 @@ def test_filters_on_sqlite_match_the_rows_which_plain_python_matches(shared_lab,
         assert shared_lab.rows(f"{name}::t", ["n"], ("ifs"[column], op, value), types=types) == expected
 
 
+@pytest.mark.parametrize("kind", ["TINYINT", "BIGINT", "UBIGINT", "HUGEINT", "UHUGEINT", "DOUBLE", "VARCHAR"])
+def test_integers_that_only_an_unsigned_type_holds_are_compared_exactly_with_every_type(lab, kind):
+    values = [-5, 5] if kind in ("TINYINT", "DOUBLE") else [-(2**63), 5, 2**63 - 1]
+    values += [2**63, 2**64 - 2, 2**64 - 1] if kind in ("UBIGINT", "HUGEINT", "UHUGEINT", "VARCHAR") else []
+    values += [2**64, 10**30] if kind in ("HUGEINT", "UHUGEINT", "VARCHAR") else []
+    values = [value for value in values if value >= 0 or not kind.startswith("U")]
+    listed = ", ".join(f"('{value}'::{kind}, '{value}')" for value in values)
+    lab.duckdb("wide.duckdb", f"CREATE TABLE t AS SELECT * FROM (VALUES {listed}, (NULL, 'null')) AS v(c, told)")
+    for asked in (2**63, 2**64 - 2, 2**64 - 1):
+        for op in OPERATORS:
+            expected = [(str(value),) for value in values if COMPARE[op](value, asked)]
+            assert lab.rows("wide.duckdb::t", ["told"], ("c", op, asked)) == expected, (op, asked)
+    for beyond in (2**64, -(2**63) - 1):
+        with pytest.raises(FieldsInvalid):
+            Comparison("c", "=", beyond)
+
+
 def test_filters_on_text_files_use_the_types_of_the_catalogue(lab):
     (lab.data / "a.csv").write_text("code,n\n007,1\n7,2\n,3\n")
     (lab.data / "a.jsonl").write_text('{"code": 7, "n": 1}\n{"code": 8, "n": 2}\n')
@@ -297,7 +314,7 @@ def test_nan_matches_no_filter_whatever_its_neighbours_are(lab, neighbours, kind
 
 @pytest.mark.parametrize(
     ("op", "value"),
-    [("=", math.nan), ("like", "a"), (">", True), ("=", 2**63), ("=", -(2**63) - 1), ("=", "\ud800"), ("=", None)],
+    [("=", math.nan), ("like", "a"), (">", True), ("=", 2**64), ("=", -(2**63) - 1), ("=", "\ud800"), ("=", None)],
 )
 def test_a_comparison_that_means_nothing_is_refused(op, value):
     with pytest.raises(FieldsInvalid):

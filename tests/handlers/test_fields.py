@@ -14,7 +14,6 @@ from cosphere_jupyter.catalogue.spec import SAMPLE_SCHEMA, schema_error, spec_er
 from cosphere_jupyter.downloads import spec as downloads
 from cosphere_jupyter.errors import FieldsInvalid, QueryInvalid
 from cosphere_jupyter.handlers.fields import (
-    DEEPEST,
     Boolean,
     Choice,
     Email,
@@ -24,10 +23,10 @@ from cosphere_jupyter.handlers.fields import (
     Json,
     Password,
     Text,
-    is_storable,
     parse_body,
     parse_query,
 )
+from cosphere_jupyter.json_values import DEEPEST, is_storable
 
 # A busy machine is no reason to fail.
 calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -171,10 +171,24 @@ def test_long_texts_are_cut_and_equal_ones_counted_together(lab):
 
 
 def test_texts_of_every_kind_pass_unchanged(lab):
-    texts = ["", " ", "\0", "\n", "'; DROP TABLE x; --", '"', "\\", "null", "NaN", "日本語", "🙂", "e\u0301", "\u2028"]
+    texts = ["", " ", "\n", "'; DROP TABLE x; --", '"', "\\", "null", "NaN", "日本語", "🙂", "e\u0301", "\u2028"]
     found = lab.profile(lab.parquet("s.parquet", {"s": texts}))
     assert found.distribution("s") == [(text, 1) for text in sorted(texts)]
     assert [row["s"] for row in found.sample] == texts
+
+
+def test_texts_with_a_null_character_are_null_in_the_sample_and_in_no_distribution(lab):
+    long = "x" * 600 + "\0"
+    words = ["a\0b", "\0", "a", "a", None, long, "b"]
+    name = lab.parquet("nul.parquet", {"n": list(range(7)), "s": words, "free": [f"{word}!" for word in words]})
+    found = lab.profile(name, [column("n", "INTEGER"), column("s", "STRING", is_enum=True), column("free", "STRING")])
+    assert found.distribution("s") == [("a", 2), ("b", 1), (None, 1)]
+    assert found.distribution("free") == [("a!", 2), ("None!", 1), ("b!", 1)]
+    assert found.facts["s"]["usable"] == 3 and found.columns["s"]["is_nullable"] is True
+    # The column ``free`` has no NULLs, so those rows cannot be shown.
+    assert [row["n"] for row in found.sample] == [2, 3, 4, 6]
+    shown = lab.profile(name, [column("n", "INTEGER"), column("free", "STRING", is_nullable=True)]).sample
+    assert [row["free"] for row in shown] == [None, None, "a!", "a!", "None!", None, "b!"]
 
 
 def test_odd_column_names_are_only_names(lab):

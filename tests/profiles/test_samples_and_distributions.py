@@ -89,6 +89,44 @@ async def test_the_same_spec_may_be_put_afterwards_and_a_filter_by_a_value_of_it
         assert answer.status == 200 and answer.json["rows"] > 0, answer.body
 
 
+async def test_whatever_odd_values_a_table_holds_what_is_shown_of_it_can_be_sent_back(owner, root):
+    odd = pa.table(
+        {
+            "word": ["a\0b", "\0", "a", "\ufeff", None, "\u2028"],
+            "big": pa.array([0, 1, 2**63, 2**64 - 2, 2**64 - 1, 2**64 - 1], pa.uint64()),
+        }
+    )
+    pq.write_table(odd, root / "odd.parquet")
+    item = await create(owner, "odd", "odd.parquet")
+    assert (await owner.put(path_of(item))).status == 200
+    filled = await read(owner, item)
+    values = {key: filled[key] for key in ("spec", "sample", "executor_type", "source")}
+    values["maintained_by_id"] = owner.account["id"]
+    assert (await owner.put(f"/catalogue/items/{item['id']}", values)).status == 200
+    assert (await owner.post("/catalogue/items/", {**values, "name": "copy"})).status == 201
+    for each in filled["spec"]:
+        for entry in each["distribution"]:
+            if entry["value"] is None:
+                continue
+            is_bin = each["name"] == "big"
+            asked = {"name": each["name"], "operator": ">=" if is_bin else "=", "value": entry["value"]}
+            body = {"catalogue_item_id": item["id"], "spec": {"columns": ["big"], "filters": [asked]}}
+            answer = await owner.post("/downloader/requests/", body)
+            assert answer.status == 201, (asked, answer.body)
+            ended = await owner.settled(answer.json["id"])
+            expected = sum(number >= entry["value"] for number in odd["big"].to_pylist()) if is_bin else 1
+            rows = (await owner.get(ended["manifest_uri"])).json["rows"]
+            assert (ended["task"]["status"], rows) == ("success", expected), asked
+
+
+async def test_a_column_whose_name_json_cannot_hold_is_refused_in_words(owner, root):
+    pq.write_table(pa.table({"n\0": [1]}), root / "odd.parquet")
+    values = {"name": "odd", "executor_type": "DUCKDB", "source": "odd.parquet"}
+    answer = await owner.post("/catalogue/items/", {**values, "maintained_by_id": owner.account["id"]})
+    assert (answer.status, answer.event) == (400, "BODY_JSON_DID_NOT_PARSE")
+    assert answer.errors == {"source": ["the name of a column holds characters that JSON cannot hold"]}
+
+
 async def test_who_may_and_what_is_not_there(owner, researcher, anybody, numbers_item):
     assert (await researcher.put(path_of(numbers_item))).event == "ACCESS_DENIED"
     assert (await anybody.put(path_of(numbers_item))).status == 401

@@ -259,11 +259,13 @@ def _compare(item: Comparison, physical: str) -> tuple[Node, list[Any]]:
             column = _cast(column, "DOUBLE")
         compared = _operate(column, item.operator, _bound("DOUBLE"))
     else:
+        # What only an unsigned type holds can be told from everything only in a wider one.
+        wide = value >= 2**63
         if kind not in ("INTEGER", "FLOAT"):
-            column = _cast(column, "BIGINT")
+            column = _cast(column, "HUGEINT" if wide else "BIGINT")
         if bare.startswith("DECIMAL"):
             column = _cast(column, "DOUBLE")  # a 64-bit integer need not fit the decimal
-        compared = _operate(column, item.operator, _bound("BIGINT"))
+        compared = _operate(column, item.operator, _bound("UBIGINT" if wide else "BIGINT"))
     if item.operator in (">", ">=", "!=") and bare in ("FLOAT", "DOUBLE", "REAL"):
         return exp.and_(compared, exp.not_(_call("isnan", column.copy()))), [value]
     return compared, [value]

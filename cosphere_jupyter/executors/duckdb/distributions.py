@@ -12,15 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cosphere_jupyter.json_values import GREATEST_INTEGER, LEAST_INTEGER
+
 BINS = 100
 VALUES = 1_000
 ALL_VALUES = 50_000
 """Most values of one distribution, and about how many all distributions of a table may hold together."""
 LONGEST = 256
 """Characters of a text in a distribution; longer ones are cut and end in an ellipsis."""
-
-# What JSON is written and read with here holds integers of 64 bits, signed or not.
-LEAST, GREATEST = -(2**63), 2**64 - 1
 
 
 def most_values(columns: int) -> int:
@@ -78,11 +77,13 @@ class ProfiledColumn:
 
     @property
     def is_usable(self) -> str:
-        """Whether a value can stand in JSON, as SQL."""
+        """Whether a value can stand in JSON, as SQL; U+0000 can stand in none of ours."""
         if self.type == "FLOAT":
             return f"({self.alias} IS NOT NULL AND isfinite(CAST({self.alias} AS DOUBLE)))"
         if self.type == "INTEGER" and self.physical.startswith("DECIMAL"):
-            return f"({self.alias} BETWEEN {LEAST} AND {GREATEST})"
+            return f"({self.alias} BETWEEN {LEAST_INTEGER} AND {GREATEST_INTEGER})"
+        if self.type == "STRING":
+            return f"({self.alias} IS NOT NULL AND NOT contains({self._text}, chr(0)))"
         return f"({self.alias} IS NOT NULL)"
 
     def shown(self, value: str) -> str:
@@ -96,9 +97,8 @@ class ProfiledColumn:
 
     def sampled(self, longest: int) -> str:
         """Return SQL for what a row of the sample shows, NULL where JSON cannot hold the value."""
-        if self.type == "STRING":
-            return cut(self._text, longest)
-        return f"CASE WHEN {self.is_usable} THEN {self.shown(self.value)} END"
+        text = cut(self._text, longest) if self.type == "STRING" else self.shown(self.value)
+        return f"CASE WHEN {self.is_usable} THEN {text} END"
 
     def aggregates(self, with_size: bool) -> list[str]:
         """Return SQL of what `settle` takes, in its order."""

@@ -4,8 +4,9 @@ Child processes only. The source is read once: what it holds is first written as
 the catalogue's types and the codec of a result, and everything else is asked of that file, column by column. Of Parquet
 sources with more than ``copy_rows`` rows only a sample is copied, and the source itself is asked.
 
-Everything is valid beside the catalogue's own rules: numbers that JSON cannot hold (NaN, infinities, integers beyond 64
-bits) stand in no distribution and are null in the sample; a row for which null will not do is left out of it.
+Everything is valid beside the catalogue's own rules: values that its JSON cannot hold (NaN, infinities, integers beyond
+64 bits, texts with U+0000) stand in no distribution and are null in the sample; a row for which null will not do is
+left out of it.
 """
 
 from __future__ import annotations
