@@ -69,14 +69,15 @@ def run(params: Mapping[str, Any], report: Callable[[Any], None]) -> Any:
         ExecutionError: with a text for the user, and ``details`` if the parameters are wrong.
     """
     function = _load(params["entry"])
-    marks_of(function)
+    marks = marks_of(function)
     parameters = Parameters.of(function)
     arguments = parameters.bind(params["values"])
     context = TaskContext(params["key"], Path(params["scratch"]), report, params["fetch_hosts"])
     if parameters.has_context:
         arguments[CONTEXT] = context
     try:
-        with _surroundings(context.folder):
+        # To make a folder and remove it takes longer than many a quick task.
+        with _surroundings(None if marks.is_quick else context.folder):
             result = _call(function, arguments)
         check_json(result, "the result of the task")
         outputs = context.finish()
@@ -108,19 +109,21 @@ def _with_room_for(outputs: list[dict[str, Any]], result: Any) -> Any:
 
 
 @contextmanager
-def _surroundings(folder: Path) -> Iterator[None]:
-    """Temporary files land in the call's own folder; what a function changes here is not left to the next call."""
+def _surroundings(folder: Path | None) -> Iterator[None]:
+    """Temporary files land in ``folder``, if there is one; what a call changes here is not left to the next."""
     environment, temporary = dict(os.environ), tempfile.tempdir
     here = os.open(".", os.O_RDONLY)
-    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+    if folder is not None:
+        os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
     try:
         yield
     finally:
         tempfile.tempdir = temporary
         os.fchdir(here)
         os.close(here)
-        os.environ.clear()
-        os.environ.update(environment)
+        if dict(os.environ) != environment:
+            os.environ.clear()
+            os.environ.update(environment)
 
 
 # -- the code of a lab ------------------------------------------------------------------------------------------------

@@ -52,6 +52,7 @@ class TaskContext:
         self._report = report
         self._fetch_hosts = fetch_hosts
         self._outputs: dict[str, _Output] = {}
+        self._is_made = False
         self._is_closed = False
 
     @property
@@ -102,6 +103,7 @@ class TaskContext:
     def _made(self, part: str) -> Path:
         folder = self._scratch / part
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._is_made = True
         return folder
 
     def finish(self) -> list[dict[str, Any]]:
@@ -111,9 +113,10 @@ class TaskContext:
     def close(self) -> None:
         """Remove the temporary files, and the scratch folder itself if it holds no output."""
         self._is_closed = True
-        shutil.rmtree(self._scratch / TEMPORARY, ignore_errors=True)
-        with suppress(OSError):
-            self._scratch.rmdir()
+        if self._is_made:
+            shutil.rmtree(self._scratch / TEMPORARY, ignore_errors=True)
+            with suppress(OSError):
+                self._scratch.rmdir()
 
 
 def _written(output: _Output) -> dict[str, Any]:
