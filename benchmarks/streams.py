@@ -1,9 +1,9 @@
 """5,000 open status streams on one server process: memory each, change to client, stalls of the event loop.
 
-``python benchmarks/streams.py [--streams 5000] [--changes 500] [--rate 100] [--rounds 2]``. The server is a real Jupyter
-server; a ticker in its process tells the longest time for which the event loop did nothing else. Every task is queued
-behind one that never ends, and a change is its cancellation: committed to disk, then told. Latency counts from the
-commit's own time stamp (``completed``) to the line in the client, so it holds the commit.
+``python benchmarks/streams.py [--streams 5000] [--changes 500] [--rate 100] [--rounds 2]``. The server is a real
+Jupyter server; a ticker in its process tells the longest time for which the event loop did nothing else. Every task is
+queued behind one that never ends, and a change is its cancellation: committed to disk, then told. Latency counts from
+the commit's own time stamp (``completed``) to the line in the client, so it holds the commit.
 """
 
 from __future__ import annotations

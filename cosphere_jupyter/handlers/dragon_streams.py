@@ -38,15 +38,21 @@ class StreamHandler(TasksHandler):
     last = b""
     _sent: asyncio.Future[None] | None = None
 
-    async def stream(self, keys: Sequence[str]) -> None:
-        """Send the statuses of tasks until all have ended; of those that had ended the first line alone tells."""
+    async def stream(self, keys: Sequence[str], created: dict[str, Task] | None = None) -> None:
+        """Send the statuses of tasks until all have ended; of those that had ended the first line alone tells.
+
+        The first line tells of tasks as they were ``created``, or else as they are.
+        """
         with self.services.task_list.subscribe(keys) as subscription:
             found = await self.read_tasks(keys)
             subscription.seen(found.values())
-            running = {key for key, task in found.items() if not task.state.is_final}
-            await self._begin(keys, found, repeated=next(iter(running), None))
-            # Thousands of streams: none holds what only its first line needed.
-            del found, keys
+            told = found if created is None else created
+            running = {key for key, task in told.items() if not task.state.is_final}
+            await self._begin(keys, told, repeated=next(iter(running), None))
+            await self._tell([task for key in running if (task := found.get(key)) and task.state != told[key].state])
+            running -= {key for key, task in found.items() if task.state.is_final}
+            # Thousands of streams: none holds what only its beginning needed.
+            del found, told, created, keys
             await self._follow(subscription, running, named=False)
 
     async def stream_all(self, owner_id: int) -> None:
@@ -141,7 +147,8 @@ class CreateStreamHandler(StreamHandler):
 
     async def post(self) -> None:
         """Queue tasks and stream their statuses."""
-        await self.stream([task.key for task in await self.create(self.definitions())])
+        # Handed on, not held: the stream lets go of what it needs no more.
+        await self.stream(*_by_key(await self.create(self.definitions())))
 
 
 class StatusStreamHandler(StreamHandler):
@@ -165,3 +172,7 @@ class TasksStreamHandler(StreamHandler):
         if self.request.query_arguments:
             raise self.invalid(next(iter(self.request.query_arguments)), "this stream takes no parameters")
         await self.stream_all(self.account.id)
+
+
+def _by_key(tasks: Sequence[Task]) -> tuple[list[str], dict[str, Task]]:
+    return [task.key for task in tasks], {task.key: task for task in tasks}
