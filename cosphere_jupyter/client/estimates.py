@@ -18,6 +18,8 @@ ESTIMATE = "/downloader/requests/estimate/"
 class Estimate:
     """About how many bytes a result will have, and likely bounds; ``rows`` where it could be told.
 
+    Of some tables nothing is known: ``size`` is then 0, and ``is_known`` false.
+
     >>> query.estimate()
     about 320 MB (290–390 MB), 1.2 million rows
     """
@@ -34,7 +36,14 @@ class Estimate:
         rows, low, high = (None if data.get(name) is None else int(data[name]) for name in ("rows", "low", "high"))
         return cls(int(data["estimated_size"]), rows, low, high, str(data.get("method") or ""))
 
+    @property
+    def is_known(self) -> bool:
+        """Whether anything could be said at all: an empty result has bounds, or a number of rows."""
+        return self.size > 0 or self.rows is not None or self.high is not None
+
     def __str__(self) -> str:
+        if not self.is_known:
+            return "unknown"
         text = f"about {size_text(self.size)}"
         if self.low is not None and self.high is not None and self.low < self.high:
             text += f" ({sizes_text(self.low, self.high)})"

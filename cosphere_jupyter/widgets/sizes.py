@@ -46,8 +46,8 @@ class SizeLine(Message):
         """Show a size."""
         size = found.estimate.size
         text = f"{str(found.estimate)[:1].upper()}{str(found.estimate)[1:]}"
-        if found.quota is None:
-            self.say(text)
+        if found.quota is None or not found.estimate.is_known:
+            self.say(text if found.estimate.is_known else "Nobody can tell yet how big it will be")
             return
         is_over = size > found.quota
         quota = size_text(found.quota)

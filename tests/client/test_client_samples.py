@@ -138,6 +138,17 @@ def test_an_estimate_may_be_a_size_alone(table: Table, server: WorkspaceServer):
     assert (found, repr(found)) == (Estimate(123), "about 123 B")
 
 
+def test_an_estimate_of_the_unknown_says_so_and_an_empty_result_is_known(table: Table, server: WorkspaceServer):
+    nothing = {"rows": None, "low": None, "high": None, "method": "nothing is known of this table"}
+    server.estimate = {"estimated_size": 0, **nothing}
+    found = table.select().estimate()
+    assert (found.is_known, str(found), found.high) == (False, "unknown", None)
+    server.estimate = {"estimated_size": 0, "rows": 0, "low": 0, "high": 0, "method": "counted"}
+    found = table.select().estimate()
+    assert (found.is_known, str(found)) == (True, "about 0 B, 0 rows")
+    assert Estimate(123).is_known
+
+
 def test_a_request_remembers_its_estimate(table: Table, server: WorkspaceServer):
     request = table.select("carrier").request()
     asked = len(server.seen)

@@ -182,6 +182,7 @@ async def test_an_item_of_which_nothing_is_known_gets_an_honest_nothing(owner, m
     item = await athena(owner, "iot.unknown", [column("x", "FLOAT")])
     found = await make_asker(item).estimate(spec(["x"]))
     assert (found["estimated_size"], found["rows"], found["method"]) == (0, None, "nothing is known of this table")
+    assert (found["low"], found["high"]) == (None, None)
     item = await athena(owner, "iot.sized", [column("x", "FLOAT", size=1000)])
     assert (await make_asker(item).estimate(spec(["x"], ratio=0.5)))["estimated_size"] == 500
 
