@@ -220,6 +220,16 @@ def test_a_single_parquet_file_is_not_written_again(tmp_path: Path) -> None:
     assert made["rows"] == 2
 
 
+def test_where_files_have_one_name_only_it_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise PermissionError("no second names on this file system")
+
+    monkeypatch.setattr("os.link", refuse)
+    pq.write_table(pa.table({"n": [1, 2]}), tmp_path / "part-0.parquet")
+    convert([tmp_path / "part-0.parquet"], tmp_path / "out.parquet")
+    assert (tmp_path / "out.parquet").read_bytes() == (tmp_path / "part-0.parquet").read_bytes()
+
+
 def test_an_empty_result_keeps_its_columns(tmp_path: Path, downloads: Any) -> None:
     part = tmp_path / "part-0.parquet"
     pq.write_table(pa.table({"n": pa.array([], pa.int64()), "t": pa.array([], pa.string())}), part)
