@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from cosphere_jupyter.client.estimates import Estimate
+from cosphere_jupyter.client.text import share_text
 from cosphere_jupyter.widgets.sizes import Sized, SizeLine
 
 
@@ -25,4 +26,4 @@ def test_what_nobody_knows_is_neither_a_size_nor_a_part_of_the_quota() -> None:
 
 def test_a_size_is_shown_beside_the_quota() -> None:
     assert shown(Estimate(0, 0, 0, 0), None).text == "About 0 B, 0 rows"
-    assert shown(Estimate(500_000), 1_000_000).text == "About 500 kB, 50% of your disk quota of 1 MB"
+    assert shown(Estimate(500_000), 1_000_000).text == f"About 500 kB, {share_text(1, 2)} of your disk quota of 1 MB"
