@@ -10,9 +10,12 @@ from typing import Any
 
 import httpx
 import pytest
+from handlers.conftest import browser
 from named.conftest import Lab
 from named.web import Web
 from support import Api
+
+__all__ = ["browser"]
 
 TASKS = ("steps", "until", "sizes", "one_file", "big", "fail")
 GOOD = "https://good.example"
