@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from .engine import Database
 
-HEAD = "0004"
+HEAD = "0005"
 
 
 def alembic_config() -> Config:

@@ -64,8 +64,9 @@ def all_tables() -> MetaData:
     from ..catalogue import tables as _catalogue
     from ..downloads import tables as _downloads
     from ..exports import tables as _exports
+    from ..objects import tables as _objects
     from ..permissions import tables as _permissions
     from ..tasks import tables as _tasks
 
-    del _accounts, _catalogue, _downloads, _exports, _permissions, _tasks
+    del _accounts, _catalogue, _downloads, _exports, _objects, _permissions, _tasks
     return metadata

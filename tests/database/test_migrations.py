@@ -21,6 +21,7 @@ PUBLISHED = {
     "0002_sign_in_permissions_profiles.py": "8674c31f738a7714",
     "0003_named_tasks_and_typed_downloads.py": "010687c30184d639",
     "0004_charges_of_results.py": "cc4625902cbf29de",
+    "0005_objects.py": "7da88a182cf75aa8",
 }
 
 

@@ -1,0 +1,1 @@
+"""Versioned objects with data that follows the schema of an action."""
