@@ -26,7 +26,7 @@ HEIGHTS = {
     "tasks": 4,
     "executors": 3,
     **dict.fromkeys(["results", "database"], 2),
-    **dict.fromkeys(["errors", "json_values", "sizes", "_version"], 1),
+    **dict.fromkeys(["errors", "field_messages", "json_values", "sizes", "_version"], 1),
 }
 FEATURES = [room for room, height in HEIGHTS.items() if height == 5]
 # What puts the rooms together, or uses the whole from outside: these may import anything.

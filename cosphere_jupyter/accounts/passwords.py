@@ -12,29 +12,44 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from ..errors import FieldsInvalid, Unavailable
+from ..field_messages import NOT_TEXT, NULL_CHARACTERS, at_least, at_most
+from ..json_values import is_unicode
+from .common_passwords import is_common
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
+# In characters.
 SHORTEST, LONGEST = 8, 1024
+TOO_COMMON = "This password is too common."
 # Verifications that may wait for the thread: the last of them waits for about a second.
 LONGEST_QUEUE = 32
 
 
 def check_password(password: str) -> str:
-    """Return the password in normal form C, or raise ``FieldsInvalid`` with what is wrong with it."""
-    try:
-        normal = unicodedata.normalize("NFC", password)
-        size = len(normal.encode())
-    except UnicodeEncodeError:
-        raise FieldsInvalid({"password": ["Not a valid string."]}) from None
-    if "\0" in normal:
-        raise FieldsInvalid({"password": ["Null characters are not allowed."]})
-    if size < SHORTEST:
-        raise FieldsInvalid({"password": [f"Ensure this field has at least {SHORTEST} characters."]})
-    if size > LONGEST:
-        raise FieldsInvalid({"password": [f"Ensure this field has no more than {LONGEST} characters."]})
+    """Return a new password in normal form C, or raise ``FieldsInvalid`` with what is wrong with it."""
+    normal = _normal(password)
+    if len(normal) < SHORTEST:
+        raise _invalid(at_least(SHORTEST))
+    if is_common(normal):
+        raise _invalid(TOO_COMMON)
     return normal
+
+
+def _normal(password: str) -> str:
+    """Return what may be somebody's password in normal form C: of old ones no more is asked."""
+    normal = unicodedata.normalize("NFC", password)
+    if not is_unicode(normal):
+        raise _invalid(NOT_TEXT)
+    if "\0" in normal:
+        raise _invalid(NULL_CHARACTERS)
+    if len(normal) > LONGEST:
+        raise _invalid(at_most(LONGEST))
+    return normal
+
+
+def _invalid(message: str) -> FieldsInvalid:
+    return FieldsInvalid({"password": [message]})
 
 
 class Passwords:
@@ -61,7 +76,7 @@ class Passwords:
         if self._waiting >= LONGEST_QUEUE:
             raise Unavailable("too many people are signing in at this moment", retry_after=2)
         try:
-            normal = check_password(password)
+            normal = _normal(password)
         except FieldsInvalid:
             return False, None
         self._waiting += 1

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, and_, func, literal_column, not_, or_, select, true
 
 from ..errors import QueryInvalid
+from ..field_messages import at_most
 from .tables import catalogue_items, catalogue_names
 
 # Each word nests the condition one deeper.
@@ -33,7 +34,7 @@ def parse(query: str) -> list[Term]:
     """Return the terms of a query in order; ``QueryInvalid`` if it has too many."""
     words = re.sub(r"([&|~])\s+", r"\1", query).split()
     if len(words) > MOST_WORDS:
-        raise QueryInvalid({"query": [f"Ensure this field has no more than {MOST_WORDS} words."]})
+        raise QueryInvalid({"query": [at_most(MOST_WORDS, "words")]})
     return [Term(word[0], word[1:].casefold()) if word[0] in "&|~" else Term("|", word.casefold()) for word in words]
 
 
@@ -60,18 +61,3 @@ def _contains(word: str) -> ColumnElement[bool]:
         return catalogue_items.c.id.in_(indexed)
     # Not LIKE: nothing to escape.
     return func.instr(catalogue_items.c.name_folded, word) > 0
-
-
-def matches(name: str, terms: list[Term]) -> bool:
-    """Tell whether a name matches, in plain Python: what ``condition`` says in SQL."""
-    folded = name.casefold()
-    result: bool | None = None
-    for term in terms:
-        found = term.word in folded
-        if term.operator == "~":
-            result = not found if result is None else result and not found
-        elif result is None:
-            result = found
-        else:
-            result = (result and found) if term.operator == "&" else (result or found)
-    return result is None or result

@@ -13,6 +13,7 @@ from ..database.changes import Version
 from ..database.engine import Database
 from ..database.schema import now
 from ..errors import FieldsInvalid, ModelInvalid, NotFound
+from ..field_messages import REQUIRED
 from ..json_values import is_storable
 from ..permissions.service import (
     EVERYONE,
@@ -38,7 +39,6 @@ from .tables import catalogue_items, catalogue_tags
 
 EXECUTOR_TYPES = ("ATHENA", "DATABRICKS", "DUCKDB")
 NAME_TAKEN = "catalogue item with this name already exists."
-REQUIRED = "This field is required."
 
 
 Describe = Callable[[str], Awaitable[list[dict[str, Any]]]]

@@ -8,6 +8,7 @@ import orjson
 
 from ..catalogue.service import EXECUTOR_TYPES, CatalogueItem
 from ..catalogue.spec import SAMPLE_SCHEMA, schema_error, spec_errors
+from ..field_messages import at_most
 from .accounts import PAGE_FIELDS
 from .cosphere import CosphereHandler, account_entity
 from .fields import Boolean, Choice, Field, Integer, Json, Text
@@ -27,7 +28,7 @@ def _tags_errors(tags: Any) -> list[str]:
     if not isinstance(tags, list) or not all(isinstance(tag, str) and tag.strip() for tag in tags):
         return ["A list of words is required."]
     if len(tags) > MOST_TAGS:
-        return [f"Ensure this field has no more than {MOST_TAGS} elements."]
+        return [at_most(MOST_TAGS, "elements")]
     if any(len(tag.casefold()) > LONGEST_TAG for tag in tags):
         return [f"Ensure each tag has no more than {LONGEST_TAG} characters."]
     return []

@@ -12,13 +12,9 @@ from typing import Any
 
 from ..accounts.service import is_email
 from ..errors import FieldsInvalid, QueryInvalid
+from ..field_messages import BLANK, NOT_TEXT, NULL, NULL_CHARACTERS, REQUIRED, at_most
 from ..json_values import is_storable, is_unicode
 
-REQUIRED = "This field is required."
-NULL = "This field may not be null."
-BLANK = "This field may not be blank."
-NOT_TEXT = "Not a valid string."
-NULL_CHARACTERS = "Null characters are not allowed."
 NOT_INTEGER = "A valid integer is required."
 NOT_BOOLEAN = "Must be a valid boolean."
 NOT_JSON = "Value must be valid JSON."
@@ -76,7 +72,7 @@ class Text(Field):
         if not is_unicode(text):
             raise FieldError(NOT_TEXT)
         if len(text) > self.longest:
-            raise FieldError(f"Ensure this field has no more than {self.longest} characters.")
+            raise FieldError(at_most(self.longest))
         return text
 
     def trim(self, text: str) -> str:

@@ -70,7 +70,22 @@ def found_in_sql(database: Database, names: list[str], query: str) -> list[str]:
 
 def found_in_python(names: list[str], query: str) -> list[str]:
     terms = search.parse(query)
-    return [name for name in names if search.matches(name, terms)]
+    return [name for name in names if matches(name, terms)]
+
+
+def matches(name: str, terms: list[search.Term]) -> bool:
+    """What the condition says in SQL."""
+    folded = name.casefold()
+    result: bool | None = None
+    for term in terms:
+        found = term.word in folded
+        if term.operator == "~":
+            result = not found if result is None else result and not found
+        elif result is None:
+            result = found
+        else:
+            result = (result and found) if term.operator == "&" else (result or found)
+    return result is None or result
 
 
 pieces = st.sampled_from(["&", "|", "~", " ", "  ", "\t", "%", "_", "\\", "'", "iot", "IOT", "features", "temp", "ss"])
