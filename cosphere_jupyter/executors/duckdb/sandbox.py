@@ -117,6 +117,8 @@ def explain(error: Exception, source: Source, folders: Iterable[str] = (), memor
     if "Could not set lock on file" in text or "Conflicting lock" in text:
         name = Path(source.files[0].name).name
         return ExecutionError(f"'{name}' is held by another process that writes to it; close it there and ask again.")
+    if isinstance(error, duckdb.ConversionException) or "JSON transform error" in text:
+        return ExecutionError(f"The table's data no longer match its catalogue entry{_column_of(text)}.")
     text = re.split(r"\n\s*\n?LINE \d+:|\nStack Trace|\nCandidate|\nCOPY |\nTo see|\n\n", text)[0]
     text = text.replace(source.folder.rstrip("/") + "/", "")
     for folder in folders:
@@ -124,6 +126,18 @@ def explain(error: Exception, source: Source, folders: Iterable[str] = (), memor
     text = re.sub(r"(?<![\w.:/])/(?:[^\s/'\"]+/)+([^\s'\"]*)", r"…/\1", text)
     text = " ".join(text.split())
     return ExecutionError(f"The query failed: {text[:500]}")
+
+
+def _column_of(text: str) -> str:
+    """Return which column could not be converted, as far as the engine's message tells."""
+    found = re.search(r'when casting from source column (.*)$|when converting column "(.*)"\. ', text, re.MULTILINE)
+    if found is None:
+        # What is underlined in the excerpt of the query.
+        excerpt = re.search(r"^(LINE 1: .*)\n( *)(\^+)", text, re.MULTILINE)
+        marked = excerpt[1][len(excerpt[2]) : len(excerpt[2]) + len(excerpt[3])] if excerpt else ""
+        found = re.fullmatch(r'CAST\((?:"\w+"\.)?"((?:[^"]|"")*)"() AS \w+\)', marked)
+    name = (found[1] or found[2] or "").replace('""', '"') if found else ""
+    return f": column '{name[:200]}'" if name else ""
 
 
 def _text(value: str) -> str:
