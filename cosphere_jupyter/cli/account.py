@@ -76,13 +76,15 @@ class CreateAccountApp(WorkspaceCommand):
     account_name = Unicode("", config=True, help="What people call them.")
     account_type = Enum(TYPES, "RESEARCHER", config=True, help="What they may: ADMIN or RESEARCHER.")
     password = Unicode(
-        "", config=True, help="Their password; '-' asks for it, so that it stands in no list of processes."
+        "",
+        config=True,
+        help="Their password; '-' asks for it, or reads a line from a pipe, so that it stands in no list of processes.",
     )
     disk_quota = Unicode("", config=True, help="How much their results may take, e.g. 10GB. Default: no limit.")
 
     def run(self, administration: Administration) -> None:
         """Create it and say so."""
-        password = getpass.getpass("Password: ") if self.password == "-" else self.password  # noqa: S105
+        password = _asked_for() if self.password == "-" else self.password  # noqa: S105
         values: dict[str, Any] = {
             "email": self.extra_args[0],
             "name": self.account_name,
@@ -93,6 +95,14 @@ class CreateAccountApp(WorkspaceCommand):
             values["password"] = password
         account = administration.create(values)
         print(f"Created account {account['id']}: {account['email']} ({account['type']}) in {administration.data_dir}")
+
+
+def _asked_for() -> str:
+    """Return a password that is typed unseen, or the first line of what is no terminal."""
+    line = getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline()
+    if not (password := line.rstrip("\r\n")):
+        raise ValueError("no password was given")
+    return password
 
 
 class ListAccountsApp(WorkspaceCommand):

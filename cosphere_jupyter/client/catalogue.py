@@ -11,6 +11,7 @@ from .columns import Account, Column
 from .display import Html, catalogue_list, fields
 from .errors import CosphereError, UnknownTable, did_you_mean
 from .table import ITEMS, Table, account_id, words
+from .text import counted
 
 if TYPE_CHECKING:
     from .workspace import Workspace
@@ -49,7 +50,7 @@ class TableList(Sequence[Table], Html):
 
     def __repr__(self) -> str:
         shown = ", ".join(repr(each.name) for each in self._tables[:20])
-        return f"<{self._title}: {len(self)} tables [{shown}{', …' if len(self) > 20 else ''}]>"
+        return f"<{self._title}: {counted(len(self), 'table')} [{shown}{', …' if len(self) > 20 else ''}]>"
 
     def _repr_html_(self) -> str:
         return catalogue_list(f"{self._title}: {len(self):,}", self._tables)
@@ -93,7 +94,7 @@ class Catalogue(Collection[Table], Html):
     def __getitem__(self, name: str) -> Table:
         """Return the table of exactly this name, or raise ``UnknownTable`` (a KeyError) with close names."""
         if not isinstance(name, str):
-            raise TypeError(f"a table is found by its name, not by a {type(name).__name__}")
+            raise TypeError(f"a table is found by its name, which is a str; this is of type {type(name).__name__}")
         for found in self._read({"name": name}) if name.strip() else []:
             if found.name == name:
                 return found
@@ -184,15 +185,14 @@ class Catalogue(Collection[Table], Html):
         return self._names
 
     def __repr__(self) -> str:
-        known = (
-            "not read yet: search() reads it" if self._known is None else f"{len(self._known)} tables when last read"
-        )
-        return f"<Catalogue of {self._workspace.url} ({known})>"
+        if self._known is None:
+            return f"<Catalogue of {self._workspace.url} (not read yet: search() reads it)>"
+        return f"<Catalogue of {self._workspace.url} ({counted(len(self._known), 'table')} when last read)>"
 
     def _repr_html_(self) -> str:
         if self._known is None:
             return fields("Catalogue", {"of": self._workspace.url, "": "not read yet: .search() shows all tables"})
-        title = f"Catalogue of {self._workspace.url}: {len(self._known):,} tables when last read"
+        title = f"Catalogue of {self._workspace.url}: {counted(len(self._known), 'table')} when last read"
         return catalogue_list(title, self._known)
 
 

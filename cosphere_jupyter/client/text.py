@@ -100,6 +100,11 @@ def rows_text(rows: int) -> str:
     return f"{rows:,} row{'' if rows == 1 else 's'}"
 
 
+def counted(number: int, thing: str) -> str:
+    """Return a number of things for people: ``1 table``, ``2,000 tables``."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
 def number_text(value: float) -> str:
     """Return a number of a column for people: short, and exact where it is short by itself."""
     if isinstance(value, int):

@@ -24,14 +24,14 @@ Run = Callable[..., Result]
 def commands_of(place: RealServer) -> Run:
     """Run account commands on the data directory of ``place``, whether it has been started or not."""
 
-    def run(*arguments: str) -> Result:
+    def run(*arguments: str, typed: str = "") -> Result:
         return subprocess.run(
             [str(JUPYTER), "cosphere", "account", *arguments, f"--data-dir={place.data_dir}"],
             env=place.environment,
             capture_output=True,
             text=True,
             timeout=120,
-            stdin=subprocess.DEVNULL,
+            input=typed,
         )
 
     return run
@@ -110,6 +110,19 @@ def test_accounts_are_administered_while_a_server_runs_and_take_effect_at_once(p
     # The server was killed: the directory is nobody's, and the commands work on it as before.
     place.kill()
     assert_said(run("create", "later@lab.example"), "Created account 4: later@lab.example (RESEARCHER)")
+
+
+def test_a_password_can_come_through_a_pipe(place: RealServer) -> None:
+    run = commands_of(place)
+    said = "Created account 2: ada@lab.example (RESEARCHER)"
+    assert_said(run("create", "ada@lab.example", "--password=-", typed="analytical\nand more\n"), said)
+    assert_failed(run("create", "rosa@lab.example", "--password=-", typed=""), "no password was given")
+    weak = "password: This password is too common."
+    assert_failed(run("create", "rosa@lab.example", "--password=-", typed="password\n"), weak)
+    place.start()
+    request = place.call("POST", "/accounts/auth_requests/").json()["request_uuid"]
+    signing_in = {"request_uuid": request, "email": "ada@lab.example", "password": "analytical"}
+    assert place.call("POST", "/accounts/auth_requests/attach_password/", signing_in).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from typing import Any
 from xml.etree import ElementTree
 
@@ -15,7 +16,7 @@ from cosphere_jupyter.client import charts
 from cosphere_jupyter.client.columns import Column
 from cosphere_jupyter.client.display import catalogue_list
 from cosphere_jupyter.client.table import Table
-from cosphere_jupyter.client.text import number_text, rows_text, share_text, size_text, sizes_text
+from cosphere_jupyter.client.text import counted, number_text, rows_text, share_text, size_text, sizes_text
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -92,6 +93,43 @@ def test_dates_are_bins_of_time():
     assert texts(picture(hours)) == ["2013-01-01 05:00", "2013-01-01 07:30"]
     old = made(type="DATETIME", values=[("0044-03-15 (BC)", 2), ("infinity", 1)])
     assert texts(picture(old))[:2] == ["0044-03-15 (BC)", "2"]
+
+
+def binned(starts: list[str], ends: list[str], others: Sequence[Any] = ()) -> Column:
+    """A column of times with bins as the server makes them; ``others`` are values without an end."""
+    entries: list[dict[str, Any]] = [
+        {"value": start, "end": end, "count": 10} for start, end in zip(starts, ends, strict=True)
+    ]
+    entries += [{"value": value, "count": 1} for value in others]
+    return Column.from_json({**column("c", "DATETIME"), "distribution": entries})
+
+
+def test_bins_of_time_are_drawn_as_they_are_stored():
+    days = [f"2013-01-{day:02}T00:00:00" for day in (1, 5, 13, 17)]
+    found = charts.shape(binned(days, ["2013-01-05T00:00:00", *days[2:], "2013-01-18T23:00:00"], [None]))
+    assert found is not None
+    assert (found.bins, found.low, found.high) == ((10, 10, 0, 10, 10), "2013-01-01", "2013-01-18")
+    assert (found.width, found.nulls, found.is_part) == (4 * 86_400, 1, False)
+    assert charts.bin_texts(found, "DATETIME")[1] == "2013-01-05 to 2013-01-09: 10 rows (24 %)"
+    halves = [f"2013-01-01T05:00:0{n // 2}.{n % 2 * 5}+00:00" for n in range(8)]
+    found = charts.shape(binned(halves, [*halves[1:], "2013-01-01T05:00:03.7+00:00"]))
+    assert found is not None
+    assert (len(found.bins), found.width, found.low, found.high) == (8, 0.5, "2013-01-01 05:00", "2013-01-01 05:00")
+    for moment in ("2013-01-02", "2013-01-02T03:04:05.678901"):
+        svg = picture(binned([moment], [moment]))
+        assert texts(svg) == [moment[:10] if len(moment) == 10 else "2013-01-02 03:04"]
+    assert charts.rows_of([binned(days, days)]) == 40
+
+
+def test_bins_of_time_that_are_none_are_drawn_as_values():
+    for starts, ends in (
+        (["2013-01-01", "2013-02-01"], ["soon", "later"]),
+        (["2013-01-02"], ["2013-01-01"]),
+        (["2013-01-01T00:00:00", "2013-02-01T00:00:00"], ["2013-01-01T00:00:01", "2013-02-01T00:00:01"]),
+    ):
+        found = charts.shape(binned(starts, ends))
+        assert found is not None
+        assert sum(found.bins) == 10 * len(starts)
 
 
 def test_the_share_of_nulls_is_seen():
@@ -202,6 +240,14 @@ def test_thousands_of_tables_and_columns_are_shown_quickly_and_in_part(ws: Works
     assert "and 2,900 more" in html and "and 2,960 more columns" in html
     assert "and 99,900 more" in many
     assert len(html) < 500_000 and len(many) < 200_000
+
+
+def test_one_table_is_one_table_and_names_are_texts(ws: Workspace):
+    few = ws.catalogue.search("flights")
+    assert repr(few[:1]).split(": ", 1)[1].startswith("1 table [") and "0 tables" in repr(few[:0])
+    assert counted(1, "table") == "1 table" and counted(2000, "table") == "2,000 tables"
+    with pytest.raises(TypeError, match="found by its name, which is a str; this is of type int"):
+        ws.catalogue[5]  # type: ignore[index]
 
 
 # Numbers for people
