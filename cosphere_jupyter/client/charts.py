@@ -1,12 +1,14 @@
 """The distribution of a column as a small picture: SVG without any script or style sheet, or one line of text.
 
-A distribution is what the catalogue says: for numbers the left edges of equal bins, for all else the most frequent
-values. It may come from anywhere, so that what does not fit is left out rather than trusted.
+A distribution is what the catalogue says: for numbers the left edges of equal bins, for times bins with their ends, for
+all else the most frequent values (older ones have such for times, too). It may come from anywhere, so that what does
+not fit is left out rather than trusted.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -32,6 +34,7 @@ EPOCH = datetime(1970, 1, 1)
 _BLUE = 'fill="#4a8fc7" style="fill:var(--jp-brand-color1,#4a8fc7)"'
 _TEXT = 'fill="currentColor"'
 _BLOCKS = "▁▂▃▄▅▆▇█"
+_FRACTION = re.compile(r"\.([0-9]{1,6})")
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,8 @@ def rows_of(columns: Sequence[Column]) -> int | None:
     sure = [
         sum(count for _, count in _entries(column))
         for column in columns
-        if column.distribution is not None and (_is_histogram(column) or len(column.distribution) < SURELY_ALL)
+        if column.distribution is not None
+        and (_is_histogram(column) or _ends(column) or len(column.distribution) < SURELY_ALL)
     ]
     return max(sure, default=None)
 
@@ -83,6 +87,8 @@ def shape(column: Column, rows: int | None = None) -> Shape | None:
         return Shape(**facts, **_number_bins(numbers, column.type == "INTEGER"))
     if column.type == "DATETIME" and not column.is_enum:
         moments = [(moment, count) for value, count in present if (moment := _moment(value)) is not None]
+        if bins := _given_bins(moments, _ends(column)):
+            return Shape(**facts, **bins)
         if moments:
             return Shape(**facts, **_time_bins(moments))
     return Shape(**facts, bars=tuple((value_text(value), count) for value, count in ranked_values(column)))
@@ -110,6 +116,12 @@ def _entries(column: Column) -> list[tuple[Any, int]]:
         if "value" in entry and isinstance(count, int) and count > 0:
             found.append((entry["value"], count))
     return found
+
+
+def _ends(column: Column) -> list[datetime]:
+    """Return the ends of a column's bins of time, if it has any."""
+    ends = [_moment(entry["end"]) for entry in column.distribution or () if "end" in entry]
+    return [end for end in ends if end is not None] if column.type == "DATETIME" else []
 
 
 def _is_histogram(column: Column) -> bool:
@@ -158,6 +170,23 @@ def _whole_width(edges: Sequence[int]) -> float:
     return max(span / (BINS - 1), 1)
 
 
+def _given_bins(moments: Sequence[tuple[datetime, int]], ends: Sequence[datetime]) -> dict[str, Any] | None:
+    """Return bins as they are stored, with the empty ones between them; None if these are no bins."""
+    if not moments or len(moments) != len(ends):
+        return None
+    first, last = min(moments)[0], max(ends)
+    width = (min(ends) - first).total_seconds()
+    places = [round((moment - first).total_seconds() / width) if width > 0 else 0 for moment, _ in moments]
+    if last < first or max(places) >= BINS:
+        return None
+    bins = [0] * (max(places) + 1)
+    for place, (_, count) in zip(places, moments, strict=True):
+        bins[place] += count
+    in_days = width >= 86_400 or first.time() == last.time() == datetime.min.time()
+    low, high = (_moment_text(moment, in_days) for moment in (first, last))
+    return {"bins": tuple(bins), "low": low, "high": high, "start": (first - EPOCH).total_seconds(), "width": width}
+
+
 def _time_bins(moments: Sequence[tuple[datetime, int]]) -> dict[str, Any]:
     first, last = min(moments)[0], max(moments)[0]
     span = (last - first).total_seconds()
@@ -179,7 +208,9 @@ def _moment_text(moment: datetime, in_days: bool) -> str:
 def _moment(value: Any) -> datetime | None:
     try:
         # Python 3.10 reads neither Z nor fractions of any length.
-        return datetime.fromisoformat(str(value)[:19].rstrip("Z"))
+        fraction = _FRACTION.match(str(value), 19)
+        moment = datetime.fromisoformat(str(value)[:19].rstrip("Z"))
+        return moment.replace(microsecond=int(fraction[1].ljust(6, "0"))) if fraction else moment
     except ValueError:
         return None
 

@@ -41,7 +41,8 @@ class Column:
     Filter('dep_delay > 30')
 
     ``distribution`` is what ``table.update_samples()`` found: ``{"value": …, "count": …}`` for the most frequent
-    values, or, for numbers that are no enumeration, for equal bins named by their left edge; NULLs count for None.
+    values, or, for numbers and times that are no enumeration, for equal bins named by their left edge (those of times
+    have an ``end``, too); NULLs count for None.
     """
 
     name: str

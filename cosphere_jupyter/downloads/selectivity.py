@@ -49,23 +49,27 @@ class Knowledge:
 
     @classmethod
     def of_column(cls, rows: int, column: Mapping[str, Any]) -> Knowledge | None:
-        """Read a column's ``distribution`` as the API has it: frequent values, or the left edges of equal bins."""
+        """Read a column's ``distribution`` as the API has it: frequent values, or the left edges of equal bins.
+
+        Bins of time are told by their ``end``; distributions of before have frequent values for DATETIME, too.
+        """
         kind = column["type"]
         entries = [
-            (value, entry["count"])
+            (value, entry["count"], _value(kind, entry.get("end")) if kind == "DATETIME" else None)
             for entry in column["distribution"] or ()
             if (value := _value(kind, entry["value"])) is not None and entry["count"] > 0
         ]
-        usable = int(sum(count for _, count in entries))
+        usable = int(sum(count for _, count, _ in entries))
         if not usable:
             return None
         entries.sort(key=lambda entry: entry[0])
-        is_histogram = kind in ("INTEGER", "FLOAT") and not column["is_enum"]
-        if not is_histogram:
-            return cls(kind, rows, usable, len(entries), _cut(entries, usable), dict(entries))
-        edges = [value for value, _ in entries]
-        width = min((after - before for before, after in pairwise(edges)), default=1)
-        return cls(kind, rows, usable, min(usable, 1000), [*_cut(entries, usable), edges[-1] + width], {})
+        counted = [(value, count) for value, count, _ in entries]
+        has_bins = kind in ("INTEGER", "FLOAT") or all(end is not None for _, _, end in entries)
+        if column["is_enum"] or not has_bins:
+            return cls(kind, rows, usable, len(entries), _cut(counted, usable), dict(counted))
+        width = min((after[0] - before[0] for before, after in pairwise(entries)), default=1)
+        bins = [(start, start + width if end is None else end, count) for start, count, end in entries]
+        return cls(kind, rows, usable, min(usable, 1000), _cut_bins(bins, usable), {})
 
     def fraction(self, filters: Sequence[Comparison]) -> float:
         """Return the fraction of the table's rows which satisfy all filters, which are of this column."""
@@ -143,6 +147,19 @@ def _cut(entries: Sequence[tuple[Any, int]], total: int) -> list[Any]:
             seen += entries[place][1]
             place += 1
         bounds.append(entries[place][0])
+    return bounds
+
+
+def _cut_bins(bins: Sequence[tuple[Any, Any, int]], total: int) -> list[Any]:
+    """Return the values at which sorted, counted bins fall into equal parts, if the values in each lie evenly."""
+    bounds, seen, place = [], 0, 0
+    for part in range(PARTS + 1):
+        wanted = total * part / PARTS
+        while place < len(bins) - 1 and seen + bins[place][2] < wanted:
+            seen += bins[place][2]
+            place += 1
+        start, end, count = bins[place]
+        bounds.append(start + (end - start) * min((wanted - seen) / count, 1))
     return bounds
 
 

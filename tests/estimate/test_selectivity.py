@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -81,6 +82,38 @@ def test_the_apis_own_distribution_is_enough():
     assert (kept(known, ("=", "a")), kept(known, ("!=", "a")), kept(known, (">", "a"))) == (0.75, 0.25, 0.25)
     assert Knowledge.of_column(40, {**column, "distribution": None}) is None
     assert Knowledge.of_column(40, {**column, "distribution": []}) is None
+
+
+def test_bins_are_cut_where_their_values_would_lie():
+    skewed = [{"value": 0, "count": 900}, {"value": 10, "count": 100}]
+    known = Knowledge.of_column(1000, {"name": "c", "type": "INTEGER", "is_enum": False, "distribution": skewed})
+    assert [kept(known, ("<", value)) for value in (0, 5, 10, 15, 20, 30)] == pytest.approx(
+        [0, 0.45, 0.9, 0.95, 1, 1], abs=0.01
+    )
+
+
+def test_bins_of_time_are_told_from_values_by_their_ends():
+    start, step = datetime(2013, 1, 1), timedelta(days=4)
+    starts = [start + number * step for number in range(91) if number != 50]
+    entries = [
+        {"value": each.isoformat(), "end": min(each + step, datetime(2013, 12, 31)).isoformat(), "count": 10}
+        for each in starts
+    ]
+    entries += [{"value": "infinity", "count": 3}, {"value": None, "count": 897}]
+    column = {"name": "c", "type": "DATETIME", "is_enum": False, "distribution": entries}
+    known = Knowledge.of_column(1800, column)
+    assert (known.usable, known.top) == (900, {})
+    for month in range(1, 13):
+        passed = (datetime(2013, month, 1) - start).days / 364
+        assert kept(known, ("<", datetime(2013, month, 1))) == pytest.approx(passed / 2, abs=0.01)
+    assert kept(known, (">", datetime(2014, 1, 1))) == kept(known, ("<", start)) == 0
+    # What was stored before there were bins are values.
+    old = [{"value": "2013-01-01T00:00:00", "count": 30}, {"value": "2013-02-01T00:00:00", "count": 10}]
+    known = Knowledge.of_column(40, {**column, "distribution": old})
+    assert kept(known, ("=", start)) == 0.75
+    assert kept(known, (">", start)) == 0.25
+    enum = Knowledge.of_column(900, {**column, "is_enum": True, "distribution": entries[:90]})
+    assert kept(enum, ("=", start)) == pytest.approx(1 / 90)
 
 
 VALUES = st.lists(st.integers(-20, 20), min_size=1, max_size=300)

@@ -69,7 +69,9 @@ def check_column(found, name, kind, is_enum, values):
     counted = [(value, count) for value, count in entries if value is not None]
     assert all(type(count) is int and count > 0 for _, count in entries)
     assert sum(count for _, count in counted) == len(usable)
-    if kind in ("INTEGER", "FLOAT") and not is_enum:
+    if kind == "DATETIME" and not is_enum:
+        check_moments([entry for entry in found.columns[name]["distribution"] if "end" in entry], counted, usable)
+    elif kind in ("INTEGER", "FLOAT") and not is_enum:
         check_bins(kind, counted, usable)
     else:
         assert counted == sorted(Counter(usable).items(), key=lambda entry: (-entry[1], entry[0]))
@@ -94,6 +96,24 @@ def check_bins(kind, counted, usable):
         elif math.isfinite(width) and width > 1e-300:
             places = [(edge - min(usable)) / width for edge in edges]
             assert all(place == pytest.approx(round(place), abs=1e-3) for place in places)
+
+
+def check_moments(bins, counted, usable):
+    assert [(entry["value"], entry["count"]) for entry in bins] == counted
+    assert len(bins) <= 100
+    if usable:
+        edges = [datetime.fromisoformat(entry["value"]) for entry in bins]
+        moments = [datetime.fromisoformat(text) for text in usable]
+        assert edges == sorted(set(edges)) and edges[0] <= min(moments)
+        assert Counter(bisect_right(edges, moment) - 1 for moment in moments) == Counter(
+            {place: entry["count"] for place, entry in enumerate(bins)}
+        )
+        assert all(before["end"] <= after["value"] for before, after in itertools.pairwise(bins))
+        assert bins[-1]["end"] == max(usable)
+        widths = {
+            datetime.fromisoformat(entry["end"]) - edge for entry, edge in zip(bins[:-1], edges[:-1], strict=True)
+        }
+        assert len(widths) <= 1
 
 
 def check_sample(found, drawn):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import math
 
 import pyarrow as pa
@@ -153,14 +154,55 @@ def test_dates_and_times_are_iso_texts(lab):
         "second": "2013-01-02T03:04:05",
     }
     assert found.sample[0] == expected
-    assert {name: found.distribution(name) for name in table} == {name: [(expected[name], 2)] for name in table}
+    starts = {**expected, "nano": "2013-01-02T03:04:05.6"}
+    for name in table:
+        bins = [{"value": starts[name], "end": expected[name], "count": 2}]
+        assert found.columns[name]["distribution"] == bins
 
 
 def test_far_and_infinite_dates_are_texts_as_well(lab):
     lab.duckdb("d.duckdb", "CREATE TABLE t AS SELECT unnest([DATE '-0044-03-15', 'infinity', DATE '9999-12-31']) AS d")
     found = lab.profile("d.duckdb::t")
-    assert len(found.distribution("d")) == 3
+    assert [count for _, count in found.distribution("d")] == [1, 1, 1]
+    assert found.distribution("d")[-1] == ("infinity", 1)
+    assert ["end" in entry for entry in found.columns["d"]["distribution"]] == [True, True, False]
     assert all(isinstance(row["d"], str) for row in found.sample)
+
+
+def test_days_too_far_for_any_clock_are_counted_one_by_one(lab):
+    lab.duckdb("f.duckdb", "CREATE TABLE t AS SELECT unnest([DATE '5000000-01-01', DATE '2013-01-01']) AS d")
+    found = lab.profile("f.duckdb::t")
+    assert dict(found.distribution("d")) == {"2013-01-01": 1, "5000000-01-01": 1}
+    assert not any("end" in entry for entry in found.columns["d"]["distribution"])
+
+
+@pytest.mark.parametrize(
+    ("moments", "width", "first"),
+    [
+        ("TIMESTAMP '2013-01-01 05:00:00' + to_hours(i::INT) FROM range(8760) t(i)", 4 * 86_400, "2013-01-01T00:00:00"),
+        ("DATE '2013-05-09' + i::INT FROM range(30) t(i)", 86_400, "2013-05-09"),
+        ("TIMESTAMP '1969-12-31 22:10:00' + to_minutes(i::INT) FROM range(600) t(i)", 600, "1969-12-31T22:10:00"),
+        ("TIMESTAMPTZ '2013-01-01 00:00:00+01' + to_seconds(i) FROM range(50) t(i)", 0.5, "2012-12-31T23:00:00+00:00"),
+        ("TIMESTAMP_S '2013-01-01 00:00:00' + to_seconds(i) FROM range(50) t(i)", 0.5, "2013-01-01T00:00:00"),
+        (
+            "TIMESTAMP '0001-01-01' + to_years((i * 100)::INT) FROM range(90) t(i)",
+            32_507 * 86_400,
+            "0001-01-01T00:00:00",
+        ),
+    ],
+)
+def test_bins_of_time_begin_and_end_where_people_would_cut(lab, moments, width, first):
+    lab.duckdb("m.duckdb", f"CREATE TABLE t AS SELECT {moments}".replace(" FROM", " AS m FROM", 1))
+    found = lab.profile("m.duckdb::t")
+    bins = found.columns["m"]["distribution"]
+    starts = [datetime.datetime.fromisoformat(entry["value"]) for entry in bins]
+    ends = [datetime.datetime.fromisoformat(entry["end"]) for entry in bins]
+    assert bins[0]["value"] == first
+    assert len(bins) <= 100
+    assert {(after - before).total_seconds() % width for before, after in itertools.pairwise(starts)} == {0}
+    assert all((end - start).total_seconds() == width for start, end in list(zip(starts, ends, strict=True))[:-1])
+    assert bins[-1]["end"] == found.facts["m"]["greatest"]
+    assert sum(entry["count"] for entry in bins) == found.rows
 
 
 def test_long_texts_are_cut_and_equal_ones_counted_together(lab):

@@ -66,7 +66,9 @@ async def test_it_fills_the_item_and_nothing_else_of_it(owner, admin, numbers_it
         {"value": None, "count": 100},
     ]
     assert found["half"]["distribution"][0] == {"value": 0.0, "count": 10}
-    assert found["day"]["distribution"][0] == {"value": "2013-01-01T00:00:00", "count": 1}
+    days = found["day"]["distribution"]
+    assert (len(days), days[0]) == (100, {"value": "2013-01-01T00:00:00", "end": "2013-01-11T00:00:00", "count": 10})
+    assert days[-1] == {"value": "2015-09-18T00:00:00", "end": "2015-09-27T00:00:00", "count": 10}
     assert len(item["sample"]) == 100 and set(item["sample"][0]) == set(found)
     same = [key for key in item if key not in ("spec", "sample", "@event")]
     assert {key: item[key] for key in same} == {key: numbers_item[key] for key in same}

@@ -1,8 +1,10 @@
 """One column of a profile: what is asked of the engine about it, and what the answers become in the catalogue.
 
-Distributions follow the CoSphere API: for enums, BOOLEAN, STRING and DATETIME the most frequent values; for other
-numbers a histogram of equal bins, each named by its left edge in the column's own type, without the empty ones. Ours:
-integer columns have bins of a whole width, the maximum lies in the last bin, NULLs are an entry with the value null.
+Distributions follow the CoSphere API: for enums, BOOLEAN and STRING the most frequent values; for other numbers a
+histogram of equal bins, each named by its left edge in the column's own type, without the empty ones. Ours: integer
+columns have bins of a whole width, the maximum lies in the last bin, NULLs are an entry with the value null. DATETIME
+columns that are no enums have bins as well, of so many whole seconds, hours or days. Each of their entries has an
+``end``, which tells it from a value: the edge of the next bin, or in the last one the greatest value.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from cosphere_jupyter.json_values import GREATEST_INTEGER, LEAST_INTEGER
@@ -18,6 +21,20 @@ BINS = 100
 VALUES = 1_000
 ALL_VALUES = 50_000
 """Most values of one distribution, and about how many all distributions of a table may hold together."""
+SECOND, MINUTE, HOUR, DAY = 10**6, 60 * 10**6, 3600 * 10**6, 86_400 * 10**6
+_TENS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+_SIXTIES = (1, 2, 5, 10, 15, 20, 30)
+UNITS = (
+    (1, _TENS),
+    (1_000, _TENS),
+    (SECOND, _SIXTIES),
+    (MINUTE, _SIXTIES),
+    (HOUR, (1, 2, 3, 4, 6, 8, 12)),
+)
+"""Units of time below a day in microseconds, and how many of each a bin may hold."""
+SMALLEST = {"DATE": DAY, "TIMESTAMP_S": SECOND, "TIMESTAMP_MS": 1_000}
+"""What DuckDB types tell apart, in microseconds."""
+
 LONGEST = 256
 """Characters of a text in a distribution; longer ones are cut and end in an ellipsis."""
 
@@ -36,7 +53,8 @@ class ProfiledColumn:
     """A column under the name ``alias`` (c0, c1, …), so that no name of the data stands in SQL.
 
     `settle` sets ``nulls``, ``usable`` (the number of values that JSON can hold), their ``least`` and ``greatest``, and
-    ``size``; ``distribution`` is a list of ``{"value": …, "count": …}``, or None when it is not known.
+    ``size``; ``span`` are the least and the greatest finite DATETIME in microseconds since 1970; ``distribution`` is a
+    list of ``{"value": …, "count": …}``, or None when it is not known.
     """
 
     def __init__(self, alias: str, column: Mapping[str, Any], physical: str) -> None:
@@ -46,10 +64,11 @@ class ProfiledColumn:
         self.name: str = column["name"]
         self.type: str = column["type"]
         self.physical = physical.upper().strip('"')
-        self.is_histogram = self.type in ("INTEGER", "FLOAT") and not column["is_enum"]
+        self.is_histogram = self.type in ("INTEGER", "FLOAT", "DATETIME") and not column["is_enum"]
         self.nulls = self.usable = self.distinct = 0
         self.least: Any = None
         self.greatest: Any = None
+        self.span: tuple[int, int] | None = None
         self.distribution: list[dict[str, Any]] | None = None
         self.quantiles: list[Any] = []
         self.top: list[tuple[Any, int]] = []
@@ -91,9 +110,29 @@ class ProfiledColumn:
         if self.type != "DATETIME":
             return value
         text = f"replace(CAST({value} AS VARCHAR), ' ', 'T')"
-        if "ZONE" in self.physical or "TZ" in self.physical:
+        if self.has_zone:
             text += " || ':00'"  # the session's time zone is UTC: the text ends in +00
         return f"CASE WHEN isfinite({value}) THEN {text} ELSE CAST({value} AS VARCHAR) END"
+
+    @property
+    def place(self) -> str:
+        """The value as bins count it, as SQL: a number, of datetimes the microseconds since 1970."""
+        return f"epoch_us(CAST({self.alias} AS TIMESTAMP))" if self.type == "DATETIME" else self.value
+
+    @property
+    def has_place(self) -> str:
+        """Whether a value lies in some bin, as SQL."""
+        return f"({self.is_usable} AND isfinite({self.alias}))" if self.type == "DATETIME" else self.is_usable
+
+    def moment(self, place: str) -> str:
+        """Return SQL for a datetime as JSON shows it, by its microseconds since 1970."""
+        physical = self.physical if self.physical == "DATE" or self.has_zone else "TIMESTAMP"
+        return self.shown(f"CAST(make_timestamp({place}) AS {physical})")
+
+    @property
+    def has_zone(self) -> bool:
+        """Whether its datetimes have an offset."""
+        return "ZONE" in self.physical or "TZ" in self.physical
 
     def sampled(self, longest: int) -> str:
         """Return SQL for what a row of the sample shows, NULL where JSON cannot hold the value."""
@@ -146,6 +185,13 @@ class ProfiledColumn:
             edges[edge] = edges.get(edge, 0) + int(count)
         self._set([{"value": edge, "count": count} for edge, count in edges.items()], ranked=False)
 
+    def set_moments(self, bins: Sequence[tuple[str, str, int]], others: Sequence[tuple[str, int]]) -> None:
+        """Take first and last moment and number of each bin, and the infinite values."""
+        entries = [{"value": start, "end": end, "count": int(count)} for start, end, count in bins]
+        if not others:
+            entries[-1]["end"] = self.greatest  # with its nanoseconds, should it have any
+        self._set([*entries, *({"value": value, "count": int(count)} for value, count in others)], ranked=False)
+
     def _set(self, entries: list[dict[str, Any]], ranked: bool) -> None:
         if self.nulls:
             place = len(entries)
@@ -155,7 +201,9 @@ class ProfiledColumn:
         self.distribution = entries
 
     def bins(self) -> Bins:
-        """Return the bins of a histogram; only if there is a ``least`` value."""
+        """Return the bins of a histogram; only if there is a ``least`` value, or a ``span``."""
+        if self.span is not None:
+            return TimeBins(*self.span, smallest=SMALLEST.get(self.physical, 1))
         if self.type == "INTEGER":
             return IntegerBins(self.least, self.greatest)
         return FloatBins(self.least, self.greatest)
@@ -208,7 +256,7 @@ class Bins:
     def query(self, column: ProfiledColumn, base: str) -> str:
         """Return SQL for the number of each bin and its count; the first two placeholders are for `parameters`."""
         given = f"CAST(? AS {self.kind}) AS a, CAST(? AS {self.kind}) AS w"
-        values = f"SELECT {given}, CAST({column.value} AS {self.kind}) AS v FROM {base} WHERE {column.is_usable}"  # noqa: S608
+        values = f"SELECT {given}, CAST({column.place} AS {self.kind}) AS v FROM {base} WHERE {column.has_place}"  # noqa: S608
         guessed = f"SELECT v, a, w, {self.guess} AS n FROM ({values})"  # noqa: S608 - aliases only
         return f"SELECT {self.number} AS b, count(*) FROM ({guessed}) GROUP BY b ORDER BY b"  # noqa: S608 - aliases only
 
@@ -232,6 +280,41 @@ class IntegerBins(Bins):
     def kind(self) -> str:  # type: ignore[override]
         """Wide enough for a difference."""
         return "BIGINT" if self.least >= -(2**62) and self.greatest < 2**62 else "HUGEINT"
+
+
+@dataclass(frozen=True)
+class TimeBins(IntegerBins):
+    """At most `BINS` bins of as many whole units of time as go into the next unit, or of whole days; in microseconds.
+
+    They begin at a whole unit, so that their edges are what people write: midnights, full hours, quarters of one.
+    """
+
+    smallest: int = 1
+
+    @cached_property
+    def _unit_and_width(self) -> tuple[int, int]:
+        for unit, multiples in UNITS:
+            for width in (unit * multiple for multiple in multiples):
+                if width >= self.smallest and (self.greatest - self._start(unit)) // width < BINS:
+                    return unit, width
+        return DAY, -(-(self.greatest - self._start(DAY) + 1) // (BINS * DAY)) * DAY
+
+    def _start(self, unit: int) -> int:
+        return int(self.least // unit * unit)
+
+    @property
+    def width(self) -> int:
+        """How many microseconds a bin holds."""
+        return self._unit_and_width[1]
+
+    def edge(self, number: int) -> int:
+        """See `Bins`."""
+        return self._start(self._unit_and_width[0]) + number * self.width
+
+    @property
+    def parameters(self) -> list[Any]:
+        """The values of a and w."""
+        return [self.edge(0), self.width]
 
 
 class FloatBins(Bins):

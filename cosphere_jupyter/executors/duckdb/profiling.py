@@ -168,6 +168,8 @@ class Profiler:
                 self._find_frequent(column)
             elif column.least is None:
                 column.set_empty()
+            elif column.type == "DATETIME":
+                self._fill_moments(column)
             else:
                 self._fill_bins(column)
         except duckdb.OutOfMemoryException:
@@ -186,6 +188,43 @@ class Profiler:
     def _fill_bins(self, column: ProfiledColumn) -> None:
         bins = column.bins()
         column.set_bins(bins, self._ask(bins.query(column, self._base.sql), *bins.parameters))
+        self._count_distinct(column)
+
+    def _fill_moments(self, column: ProfiledColumn) -> None:
+        import duckdb
+
+        where = f"{self._base.sql} WHERE {column.has_place}"
+        try:
+            least, greatest, finite = self._ask(
+                f"SELECT min({column.place}), max({column.place}), count(*) FROM {where}"  # noqa: S608 - aliases only
+            )[0]
+            column.span = (least, greatest) if finite else None
+            bins = self._moments(column) if finite else []
+        except (duckdb.ConversionException, duckdb.OutOfRangeException):
+            # Days so far away that no moment of them can be told.
+            column.span = None
+            self._find_frequent(column)
+            return
+        others: list[tuple[Any, ...]] = []
+        if finite < column.usable:
+            infinite = f"SELECT {column.alias} AS v FROM {self._base.sql} WHERE NOT isfinite({column.alias})"  # noqa: S608
+            others = self._ask(f"SELECT {column.shown('v')} AS t, count(*) FROM ({infinite}) GROUP BY t ORDER BY t")  # noqa: S608
+        column.set_moments(bins, [(text, count) for text, count in others])
+        self._count_distinct(column)
+
+    def _moments(self, column: ProfiledColumn) -> list[tuple[str, str, int]]:
+        """Return first and last moment and number of the bins that are not empty."""
+        bins = column.bins()
+        found = [
+            (bins.edge(int(number)), min(bins.edge(int(number) + 1), bins.greatest), count)
+            for number, count in self._ask(bins.query(column, self._base.sql), *bins.parameters)
+        ]
+        places = sorted({place for start, end, _ in found for place in (start, end)})
+        sql = f"SELECT e, {column.moment('e')} FROM (SELECT unnest(CAST(? AS BIGINT[])) AS e)"  # noqa: S608 - no data
+        texts = dict(self._connection.execute(sql, [places]).fetchall())
+        return [(texts[start], texts[end], count) for start, end, count in found]
+
+    def _count_distinct(self, column: ProfiledColumn) -> None:
         values = f"SELECT {column.value} AS v FROM {self._base.sql} WHERE {column.is_usable}"  # noqa: S608 - aliases only
         is_small = column.usable <= self._limits["exact_distinct"]
         count = "count(DISTINCT v)" if is_small else "approx_count_distinct(v)"
@@ -230,7 +269,7 @@ class Profiler:
                 column.quantiles = [column.native(value) for (value,) in found if value is not None]
             if column.is_histogram:
                 groups = f"SELECT v, count(*) AS n, sum(count(*)) OVER () AS s FROM ({values}) GROUP BY v"  # noqa: S608
-                sql = f"SELECT v, n, s FROM ({groups}) WHERE n > 3 ORDER BY n DESC, v LIMIT {TOP}"  # noqa: S608
+                sql = f"SELECT {column.shown('v')}, n, s FROM ({groups}) WHERE n > 3 ORDER BY n DESC, v LIMIT {TOP}"  # noqa: S608
                 for value, count, seen in self._connection.execute(sql, base.parameters).fetchall():
                     column.top.append((column.native(value), round(int(count) / int(seen) * column.usable)))
             del column.top[TOP:]
