@@ -170,6 +170,7 @@ class Services:
     async def _announce(self, account: Account) -> None:
         """Keep the card up to date for whom ``jupyter cosphere account`` speaks while the server runs."""
         self.task_credentials.forget()
+        self.basic.forget()
         owner = await self.accounts.owner()
         if account.id == owner.id:
             claims = {"id": owner.id, "email": owner.email, "type": owner.type, "epoch": owner.epoch}
@@ -211,6 +212,7 @@ class Services:
         migrate(self.database)
 
     def _build(self) -> None:
+        from .accounts.basic import BasicAuthentication
         from .accounts.identity import IdentityChain
         from .accounts.limits import FailureLimits
         from .accounts.openid import OpenIdSignIn
@@ -248,7 +250,6 @@ class Services:
         passwords = Passwords()
         self.accounts = Accounts(self.database, signer, passwords, self._announce)
         self.task_credentials = TaskCredentials(self.database)
-        self.identity = IdentityChain(self.accounts, self.task_credentials)
         self.sign_in = SignIn(self.database, self.accounts, settings.clock)
         self.openid = OpenIdSignIn(
             self.database,
@@ -260,6 +261,8 @@ class Services:
         )
         limits = FailureLimits(self.database, settings.clock)
         self.password_verifier = PasswordVerifier(self.database, passwords, limits)
+        self.basic = BasicAuthentication(self.database, self.password_verifier, settings.password_sign_in)
+        self.identity = IdentityChain(self.accounts, self.task_credentials, self.basic)
         self.links = LinkSigner(read_or_create_key(keys / "links.key"), settings.link_lifetime)
         self.store = FolderStore(settings.data_dir / "results")
         self.duckdb = DuckDBExecutor(

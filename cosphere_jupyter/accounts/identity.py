@@ -2,8 +2,8 @@
 
 A verifier answers *not mine* (``None``), an account, or *mine and bad* (``Unauthenticated``); a bad credential never
 falls through to the next one. Today's links are the workspace's own JWT (``Bearer`` with two dots), secrets and API
-keys of the tasks API (``Secret``, ``Api-Key``) and, last, whatever the Jupyter Server itself accepts (token, cookie,
-password), which on a personal server is its owner.
+keys of the tasks API (``Secret``, ``Api-Key``), name and password (``Basic``) and, last, whatever the Jupyter Server
+itself accepts (token, cookie, password), which on a personal server is its owner.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from ..errors import Unauthenticated
+from .basic import BasicAuthentication, Peer
 from .service import Account, Accounts
 from .task_credentials import API_KEY, SECRET, Page, TaskCredential, TaskCredentials
 
@@ -32,7 +33,7 @@ JupyterIdentity = Callable[[], Awaitable[bool]]
 class Caller:
     """The account that calls and what it proved itself with.
 
-    ``carrier`` is ``jwt``, ``secret``, ``api-key``, ``jupyter-token`` or ``jupyter-cookie``.
+    ``carrier`` is ``jwt``, ``secret``, ``api-key``, ``basic``, ``jupyter-token`` or ``jupyter-cookie``.
     """
 
     account: Account
@@ -42,7 +43,7 @@ class Caller:
     @property
     def is_ambient(self) -> bool:
         """Whether a browser adds the credential by itself, so that a foreign page could use it (XSRF)."""
-        return self.carrier == "jupyter-cookie"
+        return self.carrier in ("basic", "jupyter-cookie")
 
     @property
     def api_key(self) -> TaskCredential | None:
@@ -53,14 +54,16 @@ class Caller:
 class IdentityChain:
     """Finds the caller of a request."""
 
-    def __init__(self, accounts: Accounts, task_credentials: TaskCredentials) -> None:
+    def __init__(self, accounts: Accounts, task_credentials: TaskCredentials, basic: BasicAuthentication) -> None:
         self._accounts = accounts
         self._task_credentials = task_credentials
+        self._basic = basic
 
-    async def find(self, authorization: str | None, jupyter: JupyterIdentity, page: Page) -> Caller | None:
+    async def find(self, authorization: str | None, jupyter: JupyterIdentity, page: Page, peer: Peer) -> Caller | None:
         """Return the caller, or None if no credential was sent; ``Unauthenticated`` for a bad one.
 
-        ``jupyter`` asks the Jupyter Server whether it knows the sender of the request; ``page`` is what sent it.
+        ``jupyter`` asks the Jupyter Server whether it knows the sender of the request; ``page`` is what sent it,
+        ``peer`` where from.
         """
         if authorization is None:
             return await self._owner(jupyter, "jupyter-cookie")
@@ -79,6 +82,8 @@ class IdentityChain:
             if kind == API_KEY and not page.is_among(found.referers):
                 raise Unauthenticated("REFERER_IS_NOT_IN_WHITELIST")
             return Caller(account, scheme, found)
+        if scheme == "basic":
+            return Caller(await self._basic.authenticate(credential, peer), "basic")
         if scheme in ("bearer", "token"):
             caller = await self._owner(jupyter, "jupyter-token")
             if caller is None:
@@ -90,7 +95,7 @@ class IdentityChain:
     def is_understood(authorization: str) -> bool:
         """Whether a header's value is a credential of a known scheme, good or bad."""
         match = _AUTHORIZATION.fullmatch(authorization.strip())
-        known = {*_TASK_CREDENTIALS, "bearer", "token"}
+        known = {*_TASK_CREDENTIALS, "basic", "bearer", "token"}
         return match[1].lower() in known if match else _JUPYTER.match(authorization) is not None
 
     async def _owner(self, jupyter: JupyterIdentity, carrier: str) -> Caller | None:

@@ -15,6 +15,7 @@ from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.extension.handler import ExtensionHandlerMixin
 from tornado.web import HTTPError
 
+from ..accounts.basic import Peer
 from ..accounts.identity import Caller
 from ..accounts.service import Account
 from ..accounts.task_credentials import Page
@@ -95,16 +96,29 @@ class BaseHandler(ExtensionHandlerMixin, JupyterHandler):
     async def _authorise(self, access: Access) -> None:
         headers = self.request.headers
         page = Page(headers.get("Referer"), headers.get("Origin"))
-        self.caller = await self.services.identity.find(self.authorization(), self._jupyter_knows, page)
+        peer = Peer(self.request.remote_ip or "", self.request.protocol == "https")
+        self.caller = await self.services.identity.find(self.authorization(), self._jupyter_knows, page, peer)
         if self.caller is None:
             raise Unauthenticated("COULD_NOT_FIND_AUTH_TOKEN")
         if self.caller.api_key and not self.takes_api_keys:
             raise AccessDenied("an API key may only create tasks and read them")
         if self.caller.is_ambient and (self.has_effects or self.request.method not in SAFE_METHODS):
-            # Jupyter's own rules: the _xsrf cookie beside the header, and the origin.
-            super().check_xsrf_cookie()
+            self._check_page()
         if access is Access.ADMIN and not self.caller.account.is_admin:
             raise AccessDenied("this needs an account of type ADMIN")
+
+    def _check_page(self) -> None:
+        """Refuse what a foreign page may have made a browser send with what the browser knows."""
+        if self.caller is None or self.caller.carrier != "basic":
+            # Jupyter's own rules: the _xsrf cookie beside the header, and the origin.
+            super().check_xsrf_cookie()
+            return
+        headers = self.request.headers
+        origin, site = headers.get("Origin"), headers.get("Sec-Fetch-Site", "none").lower()
+        is_own = origin is None or origin.lower().partition("://")[2] == self.request.host.lower()
+        # A GET gets here only if it changes something, which any link could do.
+        if not is_own or site not in ("none", "same-origin") or self.request.method in SAFE_METHODS:
+            raise AccessDenied("a page of another origin, or a link, may not use a password that the browser knows")
 
     def authorization(self) -> str | None:
         """Return the credential that was sent, as the header ``Authorization`` has it."""

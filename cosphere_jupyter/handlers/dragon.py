@@ -47,6 +47,7 @@ REFUSALS = {
     "COULD_NOT_FIND_AUTH_TOKEN": "credentials are missing, or their scheme is not known",
     "TASK_CREDENTIAL_WAS_BROKEN": "this secret or API key is not valid",
     "REFERER_IS_NOT_IN_WHITELIST": "the Referer of this request is not in the whitelist of the API key",
+    "WRONG_EMAIL_OR_PASSWORD_DETECTED": "the name or the password is wrong",
     "TWO_CREDENTIALS_DETECTED": "more than one credential was sent",
     "SECRET_IN_URL_DETECTED": "a secret does not belong into a URL: send it in the body or the Authorization header",
     "API_KEY_IN_URL_DETECTED": "only a GET takes its API key from the URL",

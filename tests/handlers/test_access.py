@@ -108,7 +108,7 @@ async def test_each_call_is_answered_to_each_caller_as_the_table_says(
         "promoted since": ({"Authorization": promoted.authorization}, nobody),
         "disabled since": ({"Authorization": disabled.authorization}, nobody),
         "password changed since": ({"Authorization": renewed.authorization}, nobody),
-        "another scheme": ({"Authorization": "Basic cm9zYTpyb3Nh"}, missing),
+        "another scheme": ({"Authorization": "Digest cm9zYTpyb3Nh"}, missing),
         "wrong Jupyter token": ({"Authorization": "token wrong"}, mangled),
         "wrong token beside a good cookie": ({**bearer("wrong"), **cookie}, mangled),
         "wrong JWT beside a good cookie": ({**bearer(broken), **cookie}, mangled),
