@@ -261,7 +261,7 @@ class TaskEngine:
             for task in claimed:
                 attempt = self._running[task.key] = Attempt(task, lane, waiting[task.key])
                 lane.ready.append(attempt)
-                self.hub.changed(task.key, task.owner_id)
+                self.hub.changed(task.key, task.owner_id, task)
             self._fill(lane)
 
     def _due_progress(self) -> Mapping[tuple[str, int], Any]:
@@ -331,7 +331,7 @@ class TaskEngine:
         attempt.forget_progress()
         self._progress.pop((attempt.of.key, attempt.of.state.attempt), None)
         self._running.pop(attempt.of.key, None)
-        self.hub.changed(attempt.of.key, attempt.of.owner_id, task if task and task.state.is_final else None)
+        self.hub.changed(attempt.of.key, attempt.of.owner_id, task)
         if task is not None and task.state.status == "queued":
             attempt.lane.queue.add([attempt.waiting])
             self._wake.set()

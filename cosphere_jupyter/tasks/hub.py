@@ -128,15 +128,16 @@ class Hub:
             if owner_id is not None:
                 _remove(self._by_owner, owner_id, subscription)
 
-    def changed(self, key: str, owner_id: int | None = None, final: Task | None = None) -> None:
+    def changed(self, key: str, owner_id: int | None = None, task: Task | None = None) -> None:
         """Say that a task has changed, after the commit that says so.
 
-        ``owner_id`` None: whose it is, is not known. ``final`` is the task itself if nothing can change any more.
+        ``owner_id`` None: whose it is, is not known. ``task`` is what was just committed, which spares reading it.
         """
         is_owner_watching = bool(self._by_owner) if owner_id is None else owner_id in self._by_owner
         if self._is_closed or not (is_owner_watching or key in self._by_key):
             return
-        self._dirty[key] = final
+        # Of something that must be read anyway, what is read is the newest.
+        self._dirty[key] = None if self._dirty.get(key, task) is None else task
         if self._pump is None or self._pump.done():
             self._pump = asyncio.ensure_future(self._tell())
 

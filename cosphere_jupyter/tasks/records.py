@@ -17,6 +17,7 @@ from sqlalchemy import (
     Connection,
     Integer,
     Row,
+    Update,
     bindparam,
     insert,
     literal_column,
@@ -225,10 +226,14 @@ def apply_events(connection: Connection, events: Sequence[tuple[Task, Event]]) -
     Raises:
         Fenced: one of the tasks is in another state by now; the transaction must be rolled back.
     """
+    return _apply(connection, events, _STEP)
+
+
+def _apply(connection: Connection, events: Sequence[tuple[Task, Event]], statement: Update) -> list[Task]:
     moment = now()
     steps = [(before, _step(before, event, moment)) for before, event in events]
     values = [_values(before, after) for before, after in steps if after is not None]
-    if len(values) < len(steps) or (values and connection.execute(_STEP, values).rowcount != len(values)):
+    if len(values) < len(steps) or (values and connection.execute(statement, values).rowcount != len(values)):
         raise Fenced
     return [after for _, after in steps if after is not None]
 
@@ -253,23 +258,16 @@ def _step(before: Task, event: Event, moment: datetime) -> Task | None:
     return replace(before, **changes)
 
 
-_STEP = (
-    update(tasks)
-    .where(
-        tasks.c.key == bindparam("this_key"),
-        tasks.c.attempt == bindparam("this_attempt"),
-        tasks.c.status == bindparam("this_status"),
-    )
-    .values(
-        {
-            name: bindparam(name)
-            for name in (
-                *("status", "attempt", "max_attempts", "crashes", "result", "error", "cancelled_by"),
-                *("progress", "started_at", "completed_at", "result_name", "outputs"),
-            )
-        }
-    )
+_THIS = update(tasks).where(
+    tasks.c.key == bindparam("this_key"),
+    tasks.c.attempt == bindparam("this_attempt"),
+    tasks.c.status == bindparam("this_status"),
 )
+_CLAIMED = ("status", "attempt", "started_at")
+_ENDED = ("max_attempts", "crashes", "result", "error", "cancelled_by", "completed_at", "result_name", "outputs")
+_STEP = _THIS.values({name: bindparam(name) for name in (*_CLAIMED, *_ENDED, "progress")})
+# What a claim changes; the rest of the values costs time and is what it was.
+_CLAIM = _THIS.values({name: bindparam(name) for name in _CLAIMED})
 
 
 def _values(before: Task, after: Task) -> dict[str, Any]:
@@ -311,7 +309,7 @@ def claim(connection: Connection, keys: Sequence[str]) -> list[Task]:
     """Begin the next attempt of these tasks, in their order, except of those that are queued no more."""
     found = read_tasks(connection, keys)
     queued = [found[key] for key in keys if key in found and found[key].state.status == "queued"]
-    return apply_events(connection, [(task, Claimed()) for task in queued])
+    return _apply(connection, [(task, Claimed()) for task in queued], _CLAIM)
 
 
 def cancel(connection: Connection, key: str, by: str) -> Task | None:
