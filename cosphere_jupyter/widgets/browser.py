@@ -213,7 +213,9 @@ def item(table: Table) -> dict[str, Any]:
     return {
         "key": str(table.id),
         "title": clean(table.name),
-        "facts": rows_text(rows) if rows is not None else f"{len(table.columns):,} column{'' if len(table.columns) == 1 else 's'}",
+        "facts": rows_text(rows)
+        if rows is not None
+        else f"{len(table.columns):,} column{'' if len(table.columns) == 1 else 's'}",
         "note": " · ".join(filter(None, [clean(table.description, 120), maintainer])),
         "tags": [*((clean(tag, 64), "free") for tag in table.tags[:8]), *kinds],
     }

@@ -140,7 +140,8 @@ class FilterRow(ipywidgets.VBox):
             if self._shape is not None and self._shape.bins:
                 self._chart.selection = kept_range(self._column, self._shape, filters)
             elif self._shape is not None and filters:
-                self._chart.marked = kept_bars(self._column, filters)
+                # -1: none of them, not all of them.
+                self._chart.marked = kept_bars(self._column, filters) or [-1]
             else:
                 self._chart.marked = []
         finally:

@@ -18,6 +18,7 @@ from .core import unlabelled
 from .values import check, choices_of, read_number, suggestions_of
 
 MIDNIGHT = datetime.time()
+EMPTY = "''"
 
 
 class Input:
@@ -100,12 +101,14 @@ class Words(Input):
 
     @property
     def value(self) -> Value:
-        """The text, also an empty one."""
-        return check(self.column, self._text.value)
+        """The text; an empty one is written as two quotes."""
+        if not self._text.value:
+            raise InvalidFilter("a text is missing; '' is an empty one")
+        return check(self.column, "" if self._text.value == EMPTY else self._text.value)
 
     def put(self, value: Any) -> None:
         """Show a text."""
-        self._text.value = str(value)
+        self._text.value = str(value) or EMPTY
 
 
 class Flag(Input):

@@ -246,10 +246,15 @@ function renderList({ model, el }) {
   }
 
   function choose(place) {
-    const key = items[place]?.key, chosen = model.get("chosen");
+    const key = items[place]?.key;
     if (key == null) return;
-    if (!many) model.set("chosen", [key]);
-    else model.set("chosen", chosen.includes(key) ? chosen.filter((each) => each !== key) : [...chosen, key]);
+    if (many) {
+      // The kernel may just be changing what is chosen: it is told what was clicked, not what should come of it.
+      set(nodes[place], { "aria-selected": nodes[place].getAttribute("aria-selected") !== "true" ? "true" : "false" });
+      model.send({ toggle: key });
+      return;
+    }
+    model.set("chosen", [key]);
     model.save_changes();
   }
 
@@ -342,11 +347,26 @@ function renderCode({ model, el }) {
   model.on("change:text", show);
 }
 
+// A letter that is typed into a list of ours is none of the notebook's commands ("a" would insert a cell). Keys with
+// Ctrl, Alt or Command, and Shift+Enter, stay the notebook's.
+function keep(event) {
+  const is_notebooks = event.ctrlKey || event.metaKey || event.altKey || (event.shiftKey && event.key === "Enter");
+  if (!is_notebooks) event.stopPropagation();
+}
+
+// A part is drawn before it stands in its panel.
+function guard(el, tries = 50) {
+  const panel = el.closest(".cosphere");
+  if (panel) panel.addEventListener("keydown", keep);
+  else if (tries) setTimeout(() => guard(el, tries - 1), 100);
+}
+
 const PARTS = { chart: renderChart, list: renderList, table: renderTable, code: renderCode };
 
 export default {
   render(context) {
     context.el.classList.add("cosphere-view");
+    guard(context.el);
     PARTS[context.model.get("part")](context);
   },
 };

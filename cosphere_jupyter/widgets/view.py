@@ -30,7 +30,8 @@ FOLDER = Path(__file__).parent
 
 
 @cache
-def _file(name: str) -> str:
+def file_text(name: str) -> str:
+    """Return the text of a file that travels with a widget."""
     # The text, not the path: anywidget would watch a file for changes.
     return (FOLDER / name).read_text(encoding="utf-8")
 
@@ -38,8 +39,8 @@ def _file(name: str) -> str:
 class View(anywidget.AnyWidget):
     """A part that ``view.js`` draws; ``part`` says which."""
 
-    _esm = _file("view.js")
-    _css = _file("view.css")
+    _esm = file_text("view.js")
+    _css = file_text("view.css")
     part = traitlets.Unicode().tag(sync=True)
     label = traitlets.Unicode(help="What it is, for screen readers.").tag(sync=True)
 
@@ -76,6 +77,20 @@ class List(View):
     chosen = traitlets.List(traitlets.Unicode()).tag(sync=True)
     is_multiple = traitlets.Bool(False).tag(sync=True)
     empty = traitlets.Unicode(help="What stands there without any item.").tag(sync=True)
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.on_msg(self._take)
+
+    def _take(self, _: Any, message: Any, __: Any) -> None:
+        key = message.get("toggle") if isinstance(message, Mapping) else None
+        if isinstance(key, str) and self.is_multiple and any(each["key"] == key for each in self.items):
+            self.toggle(key)
+
+    def toggle(self, key: str) -> None:
+        """Choose an item of a list of many, or give it up."""
+        others = [each for each in self.chosen if each != key]
+        self.chosen = others if key in self.chosen else [*others, key]
 
 
 class Distribution(View):

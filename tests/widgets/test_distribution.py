@@ -73,12 +73,12 @@ def test_names_of_columns_stay_text() -> None:
     wild = column("STRING", ("<script>alert(1)</script>", 3), name="<b>\x00\n", is_enum=True)
     shown = Distribution(wild).picture
     assert shown["title"].startswith("<b>  : ")
-    assert "innerHTML" not in view._file("view.js") and "insertAdjacentHTML" not in view._file("view.js")
+    assert "innerHTML" not in view.file_text("view.js") and "insertAdjacentHTML" not in view.file_text("view.js")
 
 
 def test_the_module_asks_for_nothing_outside() -> None:
     for name in ("view.js", "view.css"):
-        text = view._file(name).replace("http://www.w3.org/2000/svg", "")
+        text = view.file_text(name).replace("http://www.w3.org/2000/svg", "")
         assert not [
             word
             for word in ("http", "//cdn", "import ", "fetch(", "@import", "XMLHttp")

@@ -66,8 +66,8 @@ def test_columns_are_chosen_in_the_order_of_choosing(builder: RequestBuilder) ->
     click(builder, "None")
     assert builder.query is None and builder._wrong.text == "Choose at least one column."
     assert buttons(builder, "Request")[0].disabled
-    builder._columns.set_state({"chosen": ["dest"]})
-    builder._columns.set_state({"chosen": ["dest", "carrier"]})
+    for key in ("dest", "year", "carrier", "year", "nosuch", None):
+        builder._columns._handle_custom_msg({"toggle": key}, [])
     assert builder.query.columns == ("dest", "carrier") and builder._wrong.text == ""
     assert builder._python.text == 'ws.catalogue["flights"].select("dest", "carrier")'
     assert not buttons(builder, "Request")[0].disabled
@@ -161,7 +161,7 @@ def test_a_known_value_is_chosen_from_a_list_or_the_chart(builder: RequestBuilde
 
 def test_days_and_times_are_picked(builder: RequestBuilder) -> None:
     row = builder.add_filter("time_hour")
-    assert specs(builder) == ["time_hour >= '2013-01-02'"], "where the distribution begins"
+    assert specs(builder) == ["time_hour >= '2013-01-01'"], "where the distribution begins"
     typed(row, datetime.date(2013, 3, 1))
     assert specs(builder) == ["time_hour >= '2013-03-01'"]
     typed(row, datetime.time(12, 30), place=1)
