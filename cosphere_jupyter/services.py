@@ -152,6 +152,7 @@ class Services:
             self._ownership.release()
 
     async def _start(self) -> None:
+        await asyncio.to_thread(self._end_leftovers)
         await asyncio.to_thread(self._clear_scratch)
         await asyncio.to_thread(self.store.prune)
         await self.retention.expire()
@@ -162,6 +163,12 @@ class Services:
         await self.exports.give_defaults()
         await self.tasks.start()
         self._sweeper = asyncio.ensure_future(self._sweep_results())
+
+    def _end_leftovers(self) -> None:
+        from .tasks.children import end_leftovers
+
+        if count := end_leftovers(str(self.settings.data_dir)):
+            self.log.warning("Ended %d processes that tasks of a former server had left running", count)
 
     def _clear_scratch(self) -> None:
         for leftover in self._scratch.iterdir():
@@ -273,7 +280,11 @@ class Services:
         )
         # Code of others never runs in a process that the workspace's own work uses afterwards.
         idle = settings.child_idle_seconds
-        pools = {False: Children(self.log, (self.duckdb.warm_entry,), idle), True: Children(self.log, (), idle)}
+        mark = str(settings.data_dir)
+        pools = {
+            False: Children(self.log, (self.duckdb.warm_entry,), idle, mark),
+            True: Children(self.log, (), idle, mark),
+        }
         journal = Journal(settings.data_dir / "begun.log")
         self.tasks = TaskEngine(
             self.database, pools, self.store, journal, settings.max_tasks, self.log, settings.max_tasks_per_account

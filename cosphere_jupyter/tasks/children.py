@@ -28,6 +28,7 @@ GRACE_SECONDS = 5.0
 # What is in the pipe when a process has ended is read within this time, also if a descendant holds the pipe open.
 LAST_WORDS_SECONDS = 0.2
 STDERR_CHUNKS = 40
+MARK = "COSPHERE_TASKS_OF"
 
 Report = Callable[[Any], None]
 
@@ -206,12 +207,15 @@ class Child:
 class Children:
     """The children of one server: takes a warm one when there is one, lets idle ones go after a minute."""
 
-    def __init__(self, log: Logger, warm: tuple[str, ...] = (), idle_seconds: float = 60.0, max_idle: int = 2) -> None:
+    def __init__(
+        self, log: Logger, warm: tuple[str, ...] = (), idle_seconds: float = 60.0, mark: str = "", max_idle: int = 2
+    ) -> None:
+        """``mark`` names the workspace in the environment of all that its tasks start; see `end_leftovers`."""
         self._log = log
         self._warm = warm
         self._idle_seconds = idle_seconds
         self._max_idle = max_idle
-        self._environment = _environment()
+        self._environment = {**_environment(), MARK: mark}
         self._idle: list[Child] = []
         self._retiring: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -263,6 +267,20 @@ class Children:
 
 async def _wait_for(task: asyncio.Task[None]) -> None:
     await task
+
+
+def end_leftovers(mark: str) -> int:
+    """End what tasks of a server that was killed have left running, and return how many that were; blocks.
+
+    The children themselves die with their server; what their work had started may not.
+    """
+    count = 0
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.environ().get(MARK) == mark:
+                process.kill()
+                count += 1
+    return count
 
 
 def _environment() -> dict[str, str]:

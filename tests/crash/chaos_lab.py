@@ -1,6 +1,7 @@
 """Functions that say on the disk, before anything else, that an attempt began."""
 
 import os
+import subprocess
 import time
 
 from cosphere_jupyter.named import TaskContext, task
@@ -39,3 +40,11 @@ def long_once(context: TaskContext, log: str, number: int) -> dict:
     _begin(context, log)
     time.sleep(0.1)
     return {"number": number}
+
+
+@task(quick=True, idempotent=True)
+def leave_behind(context: TaskContext, log: str) -> None:
+    left = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    with open(log, "a") as out:
+        out.write(f"{left.pid}\n")
+    time.sleep(600)

@@ -131,7 +131,7 @@ def server(tmp_path, monkeypatch):
     info.mkdir(parents=True)
     shutil.copy(Path(__file__).with_name("chaos_lab.py"), lab)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: chaos\nVersion: 1\n")
-    entries = [f"{name} = chaos_lab:{name}" for name in dict.fromkeys(NAMES)]
+    entries = [f"{name} = chaos_lab:{name}" for name in dict.fromkeys([*NAMES, "leave_behind"])]
     (info / "entry_points.txt").write_text("\n".join(["[cosphere.tasks]", *entries, ""]))
     monkeypatch.setenv("PYTHONPATH", str(lab))
     made = RealServer(tmp_path, "--CosphereApp.max_tasks=2")
@@ -159,6 +159,31 @@ def test_every_task_ends_once_whatever_is_killed(server, tmp_path):
     print(f"{len(rows)} tasks, killed: {dict(killer.count)}; {dict(sorted(kinds.items()))}")
     assert killer.count["servers"] >= SECONDS / 20 and killer.count["children"] >= SECONDS / 10
     assert all(kinds[name, "success"] for name in NAMES)
+
+
+def test_what_a_task_has_started_does_not_outlive_a_killed_server_for_long(server, tmp_path):
+    log = tmp_path / "left"
+    (created,) = server.call("POST", "/v1/create", {"tasks": {"task_name": "leave_behind", "log": str(log)}}).json()
+    left = pids_in(log, 1)
+    server.kill()
+    assert psutil.pid_exists(left[0])
+    server.start()
+    assert not psutil.pid_exists(left[0]) or psutil.Process(left[0]).status() == psutil.STATUS_ZOMBIE
+    # The second attempt is another process; cancelling ends it.
+    again = pids_in(log, 2)
+    server.call("POST", "/v1/cancel", {"task": created["key"]})
+    deadline = time.monotonic() + 10
+    while psutil.pid_exists(again[1]) and psutil.Process(again[1]).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def pids_in(log, count):
+    deadline = time.monotonic() + 60
+    while not log.exists() or len(log.read_text().split()) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return [int(pid) for pid in log.read_text().split()]
 
 
 def wait_until_all_have_ended(server, clients):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
 
 import pytest
 
 from cosphere_jupyter.errors import NotFound
+from cosphere_jupyter.tasks.children import MARK, end_leftovers
 
 
 @pytest.mark.parametrize("function", ["sleep", "ignore_term", "hold_the_interpreter"])
@@ -120,6 +123,20 @@ async def test_a_stopping_server_ends_processes_that_do_not_listen(tmp_path, mak
     await asyncio.wait_for(bench.close(), 10)
     for pid in pids:
         assert await gone(pid, 0.5), pid
+
+
+async def test_what_tasks_of_a_killed_server_left_running_is_ended_by_the_next_one(gone):
+    environment = {**os.environ, MARK: "/a/workspace"}
+    own, other = [
+        subprocess.Popen(["sleep", "60"], env={**environment, MARK: mark}, start_new_session=True)
+        for mark in ("/a/workspace", "/another/workspace")
+    ]
+    assert await asyncio.to_thread(end_leftovers, "/a/workspace") == 1
+    assert await gone(own.pid, 5)
+    assert other.poll() is None
+    other.kill()
+    own.wait()
+    other.wait()
 
 
 async def test_a_quick_task_that_was_claimed_ahead_is_cancelled_before_it_begins(bench, tmp_path):
