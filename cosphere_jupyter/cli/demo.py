@@ -176,11 +176,11 @@ def _look_inside(workspace: Workspace) -> None:
     _step(4, "A look inside", "the server reads a table once, for a sample and the distribution of each column")
     flights = workspace.catalogue["flights"]
     started = time.monotonic()
-    if flights.sample:
+    if flights.sample_rows:
         _say("looked at by an earlier run")
     else:
         flights.update_samples()
-        _say(f"a sample of {len(flights.sample)} rows and {len(flights.columns)} distributions in {_since(started)}")
+        _say(f"a sample of {len(flights.sample_rows)} rows and {len(flights.columns)} distributions in {_since(started)}")
     for line in demo_view.columns(flights):
         _say(line)
 

@@ -74,7 +74,7 @@ def catalogue_list(title: str, tables: Sequence[Table]) -> str:
 def _catalogue_row(each: Table) -> str:
     names = ", ".join(column.name for column in each.columns[:50])
     maintainer = each.maintained_by.email if each.maintained_by else ""
-    sample = f"{len(each.sample):,} rows" if each.sample else ""
+    sample = f"{len(each.sample_rows):,} rows" if each.sample_rows else ""
     return (
         f"<tr><td {_NAME}><strong>{html(each.name)}</strong></td>"
         f"<td {_WRAPPED}>{html(each.description)}{_tags(each.tags)}</td>"
@@ -131,7 +131,7 @@ def size_of(column: Column) -> str:
 
 
 def _sample(each: Table) -> str:
-    if not each.sample:
+    if not each.sample_rows:
         return ""
     columns = each.columns[:MOST_SAMPLE_COLUMNS]
     head = "".join(
@@ -139,12 +139,12 @@ def _sample(each: Table) -> str:
     )
     body = "".join(
         "<tr>" + "".join(_value(row.get(column.name), column.type) for column in columns) + "</tr>"
-        for row in each.sample[:MOST_SAMPLE_ROWS]
+        for row in each.sample_rows[:MOST_SAMPLE_ROWS]
     )
-    shown = min(len(each.sample), MOST_SAMPLE_ROWS)
+    shown = min(len(each.sample_rows), MOST_SAMPLE_ROWS)
     more = _more(len(each.columns) - len(columns), " columns")
     return (
-        f"<details><summary>Sample: {shown} of {len(each.sample):,} rows</summary>"
+        f"<details><summary>Sample: {shown} of {len(each.sample_rows):,} rows</summary>"
         f'<div style="overflow-x:auto">{_framed(head, body)}{more}</div></details>'
     )
 

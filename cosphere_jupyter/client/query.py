@@ -244,7 +244,7 @@ class _Parser:
 
 @dataclass(frozen=True, eq=False)
 class Query(Html):
-    """Columns and rows of a table; made by ``table.select(…)``. A value: its methods return new ones.
+    """Columns and rows of a table; begun by its ``select``, ``where`` or ``sample``. Its methods return new ones.
 
     >>> query = table.select("carrier", "dep_delay").where("dep_delay > 30", "carrier = 'UA'").sample(0.1)
     >>> query.spec
@@ -253,10 +253,21 @@ class Query(Html):
     """
 
     table: Table
-    columns: tuple[str, ...]
+    columns: tuple[str, ...] = ()
     filters: tuple[Filter, ...] = ()
     ratio: float | None = None
     seed: int | None = None
+
+    def select(self, *columns: str | Column) -> Query:
+        """Return this query for these columns, in this order; without any for all of the table."""
+        from .columns import Column
+
+        for column in columns:
+            if not isinstance(column, str | Column):
+                raise TypeError(f"select takes names of columns, as in select('a', 'b'), not a {type(column).__name__}")
+        names = [column if isinstance(column, str) else column.name for column in columns]
+        self.table.check_columns(*names)
+        return replace(self, columns=tuple(names or [column.name for column in self.table.columns]))
 
     def where(self, *filters: str | Filter) -> Query:
         """Return this query for the rows for which all filters hold, besides those given before.

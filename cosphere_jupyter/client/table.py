@@ -11,12 +11,13 @@ from .display import Html, catalogue_table
 from .errors import ServerUnavailable, UnknownColumn, did_you_mean
 from .http import ServerTakesLong
 from .permissions import Permissions
-from .query import Query
+from .query import Filter, Query
 from .text import plain
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .requests import Request
     from .workspace import Workspace
 
 ITEMS = "/catalogue/items/"
@@ -26,7 +27,7 @@ HAND_IN_SECONDS = 2.0
 
 
 class Table(Html):
-    """A table of the catalogue: ask it for columns and rows.
+    """A table of the catalogue: ask it for columns and rows. ``sample_rows`` are some that the server has stored.
 
     >>> flights = ws.catalogue["flights"]
     >>> flights.columns
@@ -46,7 +47,7 @@ class Table(Html):
         self.executor_type = str(data["executor_type"])
         self.source: str | None = data.get("source")
         self.columns = [Column.from_json(column) for column in data["spec"]]
-        self.sample: list[dict[str, Any]] = list(data.get("sample") or [])
+        self.sample_rows: list[dict[str, Any]] = list(data.get("sample") or [])
         self.created_by = Account.from_json(data.get("created_by"))
         self.updated_by = Account.from_json(data.get("updated_by"))
         self.maintained_by = Account.from_json(data.get("maintained_by"))
@@ -87,17 +88,34 @@ class Table(Html):
         for name in names:
             self[name]
 
+    # -- where queries begin -----------------------------------------------------------------------------------------
+
     def select(self, *columns: str | Column) -> Query:
         """Return a query for these columns, in this order; without any for all of them.
 
         >>> table.select("carrier", "dep_delay")
         """
-        for column in columns:
-            if not isinstance(column, str | Column):
-                raise TypeError(f"select takes names of columns, as in select('a', 'b'), not a {type(column).__name__}")
-        names = [column if isinstance(column, str) else column.name for column in columns]
-        self.check_columns(*names)
-        return Query(self, tuple(names or [column.name for column in self.columns]))
+        return Query(self).select(*columns)
+
+    def where(self, *filters: str | Filter) -> Query:
+        """Return a query for all columns of the rows for which all filters hold.
+
+        >>> table.where("dep_delay > 30", table["carrier"] == "UA")
+        """
+        return self.select().where(*filters)
+
+    def sample(self, ratio: float, seed: int | None = None) -> Query:
+        """Return a query for a sample of the rows; ``sample_rows`` are the ones that the catalogue shows.
+
+        >>> table.sample(0.1).to_pandas()
+        """
+        return self.select().sample(ratio, seed)
+
+    def request(self) -> Request:
+        """Ask the server for all of the table."""
+        return self.select().request()
+
+    # -- changing it -------------------------------------------------------------------------------------------------
 
     def update(
         self,
@@ -161,10 +179,10 @@ class Table(Html):
         return await asyncio.to_thread(self.update_samples, wait)
 
     def sample_frame(self) -> pd.DataFrame:
-        """Return the sample as a DataFrame with the columns' types; empty before ``update_samples``."""
+        """Return ``sample_rows`` as a DataFrame with the columns' types; empty before ``update_samples``."""
         from .frames import sample_frame
 
-        return sample_frame(self.columns, self.sample)
+        return sample_frame(self.columns, self.sample_rows)
 
     def delete(self) -> None:
         """Take the table out of the catalogue; its data stay. Needs an account of type ADMIN."""

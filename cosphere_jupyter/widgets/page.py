@@ -44,7 +44,7 @@ class TablePage(ipywidgets.VBox):
         self._show_columns(table, rows)
         self._show_sample(table)
         # Both tabs have their titles before anything of the other table is seen in them.
-        self._tabs.titles = [f"Columns ({len(table.columns):,})", f"Sample ({_count(len(table.sample))})"]
+        self._tabs.titles = [f"Columns ({len(table.columns):,})", f"Sample ({_count(len(table.sample_rows))})"]
         self._tabs.selected_index = 0
 
     def _show_columns(self, table: Table, rows: int | None) -> None:
@@ -62,8 +62,11 @@ class TablePage(ipywidgets.VBox):
             self._columns.rows = [[row[place] for place in used] for row in cells]
 
     def _show_sample(self, table: Table) -> None:
-        columns, rows = table.columns[:MOST_SAMPLE_COLUMNS], table.sample[:MOST_SAMPLE_ROWS]
-        left_out = [_more(len(table.sample) - len(rows), "rows"), _more(len(table.columns) - len(columns), "columns")]
+        columns, rows = table.columns[:MOST_SAMPLE_COLUMNS], table.sample_rows[:MOST_SAMPLE_ROWS]
+        left_out = [
+            _more(len(table.sample_rows) - len(rows), "rows"),
+            _more(len(table.columns) - len(columns), "columns"),
+        ]
         with self._sample.hold_sync():
             self._sample.label = f"Sample of {clean(table.name, 80)}"
             self._sample.headings = [clean(column.name, LONGEST_CELL) for column in columns] if rows else []

@@ -35,6 +35,26 @@ def test_select_without_names_takes_all_columns(table: Table):
     assert table.select().spec == {"columns": ["carrier", "dep_delay", "air_time", "time hour"], "filters": []}
 
 
+def test_a_table_begins_queries_by_columns_rows_or_a_sample(ws: Workspace, table: Table):
+    everything = table.select()
+    assert table.where("dep_delay > 30") == everything.where("dep_delay > 30")
+    assert table.where("dep_delay > 30").select("carrier") == table.select("carrier").where("dep_delay > 30")
+    assert table.sample(0.1, seed=5) == everything.sample(0.1, 5)
+    assert table.sample(0.1).where("dep_delay > 1").select(table["carrier"]).spec == {
+        "columns": ["carrier"],
+        "filters": [{"name": "dep_delay", "operator": ">", "value": 1}],
+        "randomize_ratio": 0.1,
+    }
+    assert everything.select("carrier").select() == everything
+    assert table.request().spec == everything.spec
+    assert table.sample_rows == []
+    for wrong in (5, None, ["carrier"]):
+        with pytest.raises(TypeError, match=r"select takes names of columns, as in select\('a', 'b'\)"):
+            everything.select(wrong)  # type: ignore[arg-type]
+    with pytest.raises(UnknownColumn):
+        everything.select("career")
+
+
 def test_queries_are_values(table: Table):
     query = table.select("carrier")
     query.where("dep_delay > 1")

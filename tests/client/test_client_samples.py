@@ -36,10 +36,10 @@ def profile(server: WorkspaceServer) -> None:
 
 
 def test_samples_and_distributions_are_there_after_an_update(table: Table, server: WorkspaceServer):
-    assert (table.sample, table["carrier"].distribution) == ([], None)
+    assert (table.sample_rows, table["carrier"].distribution) == ([], None)
     profile(server)
     assert table.update_samples() is table
-    assert table.sample == [{"carrier": "UA", "dep_delay": 40}, {"carrier": None, "dep_delay": 1}]
+    assert table.sample_rows == [{"carrier": "UA", "dep_delay": 40}, {"carrier": None, "dep_delay": 1}]
     assert table["carrier"].distribution == ({"value": "UA", "count": 2}, {"value": None, "count": 1})
     assert table["carrier"].size == 77
 
@@ -53,9 +53,9 @@ def test_whoever_does_not_wait_sees_the_samples_after_a_refresh(
     started = time.monotonic()
     table.update_samples(wait=False)
     assert time.monotonic() - started < 0.4
-    assert table.sample == []
+    assert table.sample_rows == []
     time.sleep(0.7)
-    assert len(table.refresh().sample) == 2
+    assert len(table.refresh().sample_rows) == 2
 
 
 def test_an_update_waits_longer_than_the_proxies_on_the_way(table: Table, server: WorkspaceServer):
@@ -69,7 +69,7 @@ def test_an_update_waits_longer_than_the_proxies_on_the_way(table: Table, server
             handler.finish("<html>Gateway Timeout</html>")
 
     server.interceptors.append(lose_patience)
-    assert len(asyncio.run(table.update_samples_async()).sample) == 2
+    assert len(asyncio.run(table.update_samples_async()).sample_rows) == 2
     assert len(server.paths("samples_and_distributions")) == 3
 
 

@@ -51,7 +51,7 @@ def flights(ws: Workspace) -> Table:
 
 
 def test_the_server_looks_into_a_table_and_the_notebook_shows_it(flights: Table):
-    assert len(flights.sample) == 100
+    assert len(flights.sample_rows) == 100
     assert charts.rows_of(flights.columns) == ROWS
     for each in flights.columns:
         found = charts.shape(each, ROWS)
@@ -106,7 +106,7 @@ def test_tags_and_descriptions_are_kept_and_found(ws: Workspace, flights: Table)
     flights.update(description="Flights of 2013")
     again = ws.catalogue["flights"]
     assert (again.description, again.tags, again._spec) == ("Flights of 2013", ("air",), spec)
-    assert len(again.sample) == 100
+    assert len(again.sample_rows) == 100
     assert [each.name for each in ws.catalogue.search(tag="air")] == ["flights"]
     assert list(ws.catalogue.search(tag="water")) == []
     assert "Flights of 2013" in ws.catalogue.search("fli")._repr_html_()
