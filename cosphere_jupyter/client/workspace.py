@@ -16,7 +16,7 @@ from .errors import ApiError, NotSignedIn
 from .exports import TypedDownloads
 from .http import Http, reachable
 from .loading import Loader
-from .requests import Requests
+from .request_list import Requests
 from .signing import SignIn
 from .tasks import Tasks
 
