@@ -260,7 +260,7 @@ class TaskEngine:
             waiting = {each.key: each for each in chosen}
             for task in claimed:
                 attempt = self._running[task.key] = Attempt(task, lane, waiting[task.key])
-                lane.ready.append(attempt)
+                lane.take(attempt)
                 self.hub.changed(task.key, task.owner_id, task)
             self._fill(lane)
 
@@ -329,6 +329,7 @@ class TaskEngine:
 
     def _let_go(self, attempt: Attempt, task: Task | None) -> None:
         attempt.forget_progress()
+        attempt.lane.in_care -= 1
         self._progress.pop((attempt.of.key, attempt.of.state.attempt), None)
         self._running.pop(attempt.of.key, None)
         self.hub.changed(attempt.of.key, attempt.of.owner_id, task)

@@ -15,6 +15,8 @@ from .records import Task, attempt_name
 # A quick lane claims ahead what its processes are likely to do within this time.
 AHEAD_SECONDS = 0.01
 AHEAD_LIMIT = 32
+# Attempts of a lane that are claimed and not recorded: where publishing is slower than working, it is waited for.
+CARE_LIMIT = 100
 # How much the last call counts in the mean duration of calls.
 MEMORY = 0.2
 
@@ -80,6 +82,7 @@ class Lane:
         self.queue = FairQueue()
         self.ready: deque[Attempt] = deque()
         self.running: Counter[int | None] = Counter()
+        self.in_care = 0
         self.is_ahead = is_ahead
         self._mean_seconds = 1.0
 
@@ -92,6 +95,11 @@ class Lane:
         """Take note of how long a call took."""
         self._mean_seconds += MEMORY * (seconds - self._mean_seconds)
 
+    def take(self, attempt: Attempt) -> None:
+        """Take a claimed attempt into our care: it begins when it is its turn."""
+        self.in_care += 1
+        self.ready.append(attempt)
+
     def begin(self) -> None:
         """Give the first of the ready attempts a slot."""
         attempt = self.ready.popleft()
@@ -102,6 +110,7 @@ class Lane:
         """Return the tasks to claim now."""
         ahead = min(int(self.slots * AHEAD_SECONDS / max(self._mean_seconds, 1e-6)), AHEAD_LIMIT)
         room = self.slots + (ahead if self.is_ahead else 0) - self.running.total() - len(self.ready)
+        room = min(room, max(CARE_LIMIT, self.slots) - self.in_care)
         if room <= 0 or not len(self.queue):
             return []
         busy = self.running + Counter(attempt.of.owner_id for attempt in self.ready)

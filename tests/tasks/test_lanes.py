@@ -103,6 +103,27 @@ async def test_no_more_quick_tasks_run_at_once_than_the_lane_has_slots(bench):
     assert most == 2
 
 
+async def test_where_publishing_is_slow_the_lane_waits_for_it(bench, monkeypatch):
+    may_go_on, publishing = asyncio.Event(), []
+
+    async def publish(task, result):
+        publishing.append(task.key)
+        await may_go_on.wait()
+        return result
+
+    monkeypatch.setattr(bench.work, "publish", publish)
+    monkeypatch.setattr("cosphere_jupyter.tasks.lanes.CARE_LIMIT", 5)
+    keys = [await bench.enqueue("echo", is_quick=True) for _ in range(12)]
+    while len(publishing) < 5:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.3)
+    statuses = [(await bench.read(key)).state.status for key in keys]
+    assert statuses == [*["executing"] * 5, *["queued"] * 7]
+    may_go_on.set()
+    tasks = await bench.tasks.wait(keys, None, 30)
+    assert {task.state.status for task in tasks.values()} == {"success"}
+
+
 async def test_what_was_claimed_ahead_is_queued_again_when_the_server_stops(tmp_path, make_bench):
     bench = make_bench(tmp_path)
     await bench.engine.start()
