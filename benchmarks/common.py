@@ -41,10 +41,10 @@ def machine() -> str:
 
 
 @contextmanager
-def served(*options: str) -> Iterator[RealServer]:
-    """A real Jupyter server with an empty workspace."""
+def served(*options: str, host: str = "server") -> Iterator[RealServer]:
+    """A real Jupyter server with an empty workspace; ``host`` is the application that loads the extension."""
     with TemporaryDirectory(prefix="cosphere-bench-") as folder:
-        server = RealServer(Path(folder), *options)
+        server = RealServer(Path(folder), *options, host=host)
         server.start()
         try:
             yield server

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from ..client.workspace import Workspace
 
 PAGE = 50
+# As many as are seen without scrolling come first: a page of tables that the server has looked into has megabytes.
+AT_ONCE = 8
 MOST_TAGS = 200
 _TYPES = {"INTEGER": "integer", "FLOAT": "float", "STRING": "text", "BOOLEAN": "boolean", "DATETIME": "time"}
 
@@ -87,26 +89,28 @@ class CatalogueBrowser(Panel):
     def _on_search(self, _: Any) -> None:
         with self._lock:
             self._asked = (self._search.value, self._tag.value.strip())
-            self._read(0, [])
+            self._read([], AT_ONCE)
 
     def _read_more(self) -> None:
         with self._lock:
             self._more.disabled = True
-            self._read(len(self._tables), self._tables)
+            self._read(self._tables, PAGE)
 
-    def _read(self, offset: int, before: Sequence[Table]) -> None:
+    def _read(self, before: Sequence[Table], count: int) -> None:
         text, tag = self._asked
 
         def work() -> Sequence[Table]:
             # One more than is shown tells whether there is more.
-            return self._workspace.catalogue.search(text, tag=tag or None, limit=PAGE + 1, offset=offset)
+            return self._workspace.catalogue.search(text, tag=tag or None, limit=count + 1, offset=len(before))
 
-        self._work(
-            "search",
-            quietly(self._workspace.http, work),
-            lambda found: self._show([*before, *found[:PAGE]], len(found) > PAGE),
-            self._fail,
-        )
+        def tell(found: Sequence[Table]) -> None:
+            tables, is_more = [*before, *found[:count]], len(found) > count
+            self._show(tables, is_more)
+            if is_more and len(tables) < PAGE:
+                self._more.layout.display = "none"
+                self._read(tables, PAGE - len(tables))
+
+        self._work("search", quietly(self._workspace.http, work), tell, self._fail)
 
     def _show(self, tables: list[Table], is_more: bool) -> None:
         text, tag = self._asked
