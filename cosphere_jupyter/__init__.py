@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         InvalidRequest,
         NotAllowed,
         NotFound,
+        NotRepeatable,
         NotSignedIn,
         RequestCancelled,
         RequestFailed,
@@ -52,6 +53,9 @@ if TYPE_CHECKING:
     from .client.workspace import Workspace
     from .widgets.browser import CatalogueBrowser
     from .widgets.builder import RequestBuilder
+    from .widgets.monitor import TaskMonitor
+    from .widgets.results import Results
+    from .widgets.sign_in import SignIn
     from .widgets.view import Distribution
 
 __all__ = [
@@ -67,6 +71,7 @@ __all__ = [
     "InvalidRequest",
     "NotAllowed",
     "NotFound",
+    "NotRepeatable",
     "NotSignedIn",
     "Permission",
     "RequestBuilder",
@@ -75,11 +80,14 @@ __all__ = [
     "RequestTimeout",
     "ResultTooLarge",
     "ResultUnreadable",
+    "Results",
     "ServerNotFound",
     "ServerUnavailable",
+    "SignIn",
     "Task",
     "TaskFailed",
     "TaskGroup",
+    "TaskMonitor",
     "TaskStatus",
     "TaskTimeout",
     "TypedDownload",
@@ -98,6 +106,9 @@ _HOMES = {
     "CatalogueBrowser": ".widgets.browser",
     "RequestBuilder": ".widgets.builder",
     "Distribution": ".widgets.view",
+    "TaskMonitor": ".widgets.monitor",
+    "Results": ".widgets.results",
+    "SignIn": ".widgets.sign_in",
     "Task": ".client.tasks",
     "TaskGroup": ".client.task_groups",
     "TaskStatus": ".client.statuses",

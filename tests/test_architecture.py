@@ -37,9 +37,12 @@ NOTEBOOK = ["client", "widgets"]
 MEANT = {
     # Collects the tables of every feature, for migrations; the import runs inside the function.
     ("database.schema", "tables"),
-    # `ws.browse()` and `ws.builder()` are shorthands for the widgets' classes; imported inside the methods.
+    # `ws.browse()` and the like are shorthands for the widgets' classes; imported inside the methods.
     ("client.workspace", "browser"),
     ("client.workspace", "builder"),
+    ("client.workspace", "monitor"),
+    ("client.workspace", "sign_in"),
+    ("client.requests", "results"),
 }
 
 # Libraries that belong to some rooms only.

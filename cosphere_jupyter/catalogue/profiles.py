@@ -218,9 +218,8 @@ def _find_or_enqueue(connection: Connection, item_id: int, caller_id: int) -> st
     for row in connection.execute(waiting):
         if row.params["item_id"] == item_id:
             return str(row.key)
-    return records.enqueue(
-        connection, TASK_NAME, {"item_id": item_id}, caller_id, is_idempotent=True, max_attempts=MAX_ATTEMPTS
-    )
+    params = {"item_id": item_id, "catalogue_item": item.name}
+    return records.enqueue(connection, TASK_NAME, params, caller_id, is_idempotent=True, max_attempts=MAX_ATTEMPTS)
 
 
 def _store(connection: Connection, item_id: int, sample_name: str, outcome: Mapping[str, Any]) -> None:

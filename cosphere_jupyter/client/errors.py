@@ -130,6 +130,10 @@ class TaskFailed(CosphereError):
         self.tasks = tuple(tasks)
 
 
+class NotRepeatable(CosphereError, ValueError):
+    """A task cannot be asked for once more: what it was asked for is not known, or its like begins in another way."""
+
+
 class TaskTimeout(CosphereError, TimeoutError):
     """Waiting for tasks took longer than asked for. They go on; wait again or cancel them."""
 

@@ -181,16 +181,16 @@ class Http:
             except NotSignedIn as refusal:
                 if self._sign_in is None or refusal.event not in SIGN_IN_EVENTS or _asks_nobody.get():
                     raise
-                self._find_out_who(token, refusal)
+                self.find_out_who(token, refusal, self._sign_in)
         return self._call_where_it_is(method, path, is_repeatable, **options)
 
-    def _find_out_who(self, token: str | None, refusal: NotSignedIn) -> None:
-        """Get another token than the one that was refused; of several threads one asks."""
+    def find_out_who(self, token: str | None, refusal: NotSignedIn, ask: Callable[[Http, NotSignedIn], str]) -> None:
+        """Let ``ask`` get another token than the one that was refused; of several threads one asks."""
         with self._signing_in:
-            if self.server.token != token or self._sign_in is None:
+            if self.server.token != token:
                 return
             with self.without_signing_in():
-                new = self._sign_in(self, refusal)
+                new = ask(self, refusal)
             with self._lock:
                 is_given = self.server == self._given
                 signed_in = replace(self.server, token=new, way=f"{self.server.way.removesuffix(SIGNED_IN)}{SIGNED_IN}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
+    from ..widgets.results import Results
     from .query import Query
     from .workspace import Workspace
 
@@ -244,6 +246,12 @@ class Request(Html):
         }
         return frame
 
+    def preview(self) -> Results:
+        """Return a widget that shows the rows in pages, as soon as they are there."""
+        from ..widgets.results import Results
+
+        return Results(self)
+
     def _load(self, cache: bool, progress: bool, fits_on_disk: bool) -> pa.Table:
         self.wait(progress=progress)
         was_there = self._data.get("manifest_uri")
@@ -295,8 +303,6 @@ class Request(Html):
 
     async def wait_async(self, timeout: float | None = None, progress: bool = True) -> Request:
         """``wait`` for coroutines; cancelling it stops the waiting, not the request."""
-        import asyncio
-
         stop = threading.Event()
         try:
             return await asyncio.to_thread(self._wait, timeout, progress, stop)
@@ -305,35 +311,25 @@ class Request(Html):
 
     async def cancel_async(self) -> Request:
         """``cancel`` for coroutines."""
-        import asyncio
-
         return await asyncio.to_thread(self.cancel)
 
     async def to_arrow_async(self, **options: Any) -> pa.Table:
         """``to_arrow`` for coroutines."""
-        import asyncio
-
         await self.wait_async(progress=options.get("progress", True))
         return await asyncio.to_thread(lambda: self.to_arrow(**options))
 
     async def to_polars_async(self, **options: Any) -> pl.DataFrame:
         """``to_polars`` for coroutines."""
-        import asyncio
-
         need_polars()
         await self.wait_async(progress=options.get("progress", True))
         return await asyncio.to_thread(lambda: self.to_polars(**options))
 
     async def estimate_async(self) -> Estimate:
         """``estimate`` for coroutines."""
-        import asyncio
-
         return await asyncio.to_thread(self.estimate)
 
     async def to_pandas_async(self, **options: Any) -> pd.DataFrame:
         """``to_pandas`` for coroutines."""
-        import asyncio
-
         await self.wait_async(progress=options.get("progress", True))
         return await asyncio.to_thread(lambda: self.to_pandas(**options))
 

@@ -12,7 +12,9 @@ import hashlib
 import json
 import secrets
 import sys
+import threading
 import time
+from collections.abc import Callable
 from html import escape
 from typing import Any, Protocol
 from urllib.parse import urljoin
@@ -28,36 +30,48 @@ AUTH_TOKENS = "/accounts/auth_tokens/"
 LIFE_SECONDS = 600.0
 POLL_SECONDS = 1.0
 CODE_LENGTH = 8
+_GIVEN_UP = "Nobody waits any more for this sign-in."
 
 
 class SignIn:
     """Gets a token from whoever sits there. ``wanted`` None: where somebody does."""
 
-    def __init__(self, wanted: bool | None = None) -> None:
+    def __init__(self, wanted: bool | None = None, notebook: Callable[[], Board] | None = None) -> None:
+        """``notebook`` makes what shows the link in a notebook."""
         self._wanted = wanted
+        self._notebook = notebook or NotebookBoard
 
     def __call__(self, http: Http, refusal: NotSignedIn) -> str:
         """Show a link, wait until somebody has signed in there, and return the token, or raise ``NotSignedIn``."""
-        board = _board(self._wanted)
-        if board is None or http.server.socket:
+        board = _board(self._wanted, self._notebook)
+        if board is None:
             raise refusal
-        verifier = secrets.token_urlsafe(48)
-        try:
-            asked = http.post(AUTH_REQUESTS, {"code_challenge": challenge_of(verifier)}, is_repeatable=True)
-        except ServerUnavailable:
-            raise
-        except ApiError as error:
-            raise _refusal(f"{refusal} (signing in by a link does not work there: {error})", refusal) from None
-        uuid = str(asked["request_uuid"])
-        board.waiting(_page(http, str(asked["authenticate_ui_uri"]), refusal), uuid[:CODE_LENGTH])
-        try:
-            token = _poll(http, {"request_uuid": uuid, "code_verifier": verifier})
-        except BaseException as error:
-            told = str(error) if isinstance(error, ApiError) else "Nobody waits any more for this sign-in."
-            board.ended(told)
-            raise
-        board.ended(f"Signed in as {email}." if (email := _email_in(token)) else "Signed in.")
-        return token
+        return ask(http, refusal, board)
+
+
+def ask(http: Http, refusal: NotSignedIn, board: Board, stop: threading.Event | None = None) -> str:
+    """Show a link on a board, wait until somebody has signed in there, and return the token, or raise ``NotSignedIn``.
+
+    Setting ``stop`` ends the waiting; then ``NotSignedIn`` is raised, too.
+    """
+    if http.server.socket:
+        raise refusal
+    verifier = secrets.token_urlsafe(48)
+    try:
+        asked = http.post(AUTH_REQUESTS, {"code_challenge": challenge_of(verifier)}, is_repeatable=True)
+    except ServerUnavailable:
+        raise
+    except ApiError as error:
+        raise _refusal(f"{refusal} (signing in by a link does not work there: {error})", refusal) from None
+    uuid = str(asked["request_uuid"])
+    board.waiting(_page(http, str(asked["authenticate_ui_uri"]), refusal), uuid[:CODE_LENGTH])
+    try:
+        token = _poll(http, {"request_uuid": uuid, "code_verifier": verifier}, stop or threading.Event(), refusal)
+    except BaseException as error:
+        board.ended(str(error) if isinstance(error, ApiError) else _GIVEN_UP)
+        raise
+    board.ended(f"Signed in as {email}." if (email := _email_in(token)) else "Signed in.")
+    return token
 
 
 def challenge_of(verifier: str) -> str:
@@ -73,11 +87,12 @@ def _page(http: Http, path: str, refusal: NotSignedIn) -> str:
     return url
 
 
-def _poll(http: Http, body: dict[str, str]) -> str:
+def _poll(http: Http, body: dict[str, str], stop: threading.Event, refusal: NotSignedIn) -> str:
     deadline = time.monotonic() + LIFE_SECONDS
     pause = POLL_SECONDS
     while True:
-        time.sleep(min(pause, max(deadline - time.monotonic(), 0.0)))
+        if stop.wait(min(pause, max(deadline - time.monotonic(), 0.0))):
+            raise _refusal(_GIVEN_UP, refusal)
         pause = POLL_SECONDS
         try:
             return str(http.post(AUTH_TOKENS, body)["token"])
@@ -136,14 +151,17 @@ class NotebookBoard:
         """Show the link and its check code."""
         from IPython.display import display
 
+        self._handle = display(self.shown(url, code), raw=True, display_id=True)
+
+    def shown(self, url: str, code: str) -> dict[str, Any]:
+        """Return the link and its check code in forms that a notebook can show."""
         style = "color:var(--jp-content-link-color,#1a73c7);font-weight:600;text-decoration:underline"
         shown = (
             f'<div><a href="{escape(url, quote=True)}" target="_blank" rel="noopener" style="{style}">Sign in to the '
             f"workspace</a> in a new tab; this cell then goes on by itself. The page shows the check code "
             f"<code>{html(code)}</code>.</div>"
         )
-        text = _invitation(url, code)
-        self._handle = display({"text/html": shown, "text/plain": text}, raw=True, display_id=True)
+        return {"text/html": shown, "text/plain": _invitation(url, code)}
 
     def ended(self, text: str) -> None:
         """Show the end in place of the link."""
@@ -171,14 +189,14 @@ def _invitation(url: str, code: str) -> str:
     return f"Sign in to the workspace: {plain(url, 2000)}\nThe page shows the check code {plain(code)}. Waiting …"
 
 
-def _board(wanted: bool | None) -> Board | None:
+def _board(wanted: bool | None, notebook: Callable[[], Board]) -> Board | None:
     """Return where somebody would see a link; None where nobody would, or none is wanted."""
     if wanted is False:
         return None
     kernel = _kernel()
     if kernel is not None:
         # Programs that run notebooks answer no questions, and say so.
-        return NotebookBoard() if wanted or getattr(kernel, "_allow_stdin", True) else None
+        return notebook() if wanted or getattr(kernel, "_allow_stdin", True) else None
     return TerminalBoard() if wanted or (_is_terminal(sys.stdin) and _is_terminal(sys.stderr)) else None
 
 

@@ -22,6 +22,7 @@ class TaskStatus:
 
     ``status`` is ``queued``, ``executing``, ``success`` or ``error``. ``progress`` is what the task tells of itself:
     any JSON, None while it tells nothing. ``result`` is what came out of a success, ``details`` what an error left.
+    ``name`` and ``parameters`` say what it was asked for, where the server told that.
     """
 
     key: str
@@ -31,12 +32,13 @@ class TaskStatus:
     details: Any = None
     events: Mapping[str, datetime] = field(default_factory=dict)
     name: str | None = None
+    parameters: Mapping[str, Any] | None = None
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> TaskStatus:
         """Return the status of an answer."""
         status, outcome = str(data["status"]), data.get("result")
-        name = data.get("task_name")
+        name, parameters = data.get("task_name"), data.get("task_parameters")
         return cls(
             str(data["key"]),
             status,
@@ -45,6 +47,7 @@ class TaskStatus:
             outcome if status == "error" else None,
             _moments(data.get("events")),
             str(name) if name else None,
+            parameters if isinstance(parameters, Mapping) else None,
         )
 
     def __repr__(self) -> str:

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
 from contextlib import closing, suppress
+from contextvars import copy_context
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -144,7 +145,9 @@ class StatusStream:
     def _start(self) -> None:
         with self._lock:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="cosphere-stream", daemon=True)
+                # Whoever asks nobody to sign in does not do so by this thread either.
+                work = copy_context().run
+                self._thread = threading.Thread(target=work, args=(self._run,), name="cosphere-stream", daemon=True)
                 self._thread.start()
 
     def _run(self) -> None:

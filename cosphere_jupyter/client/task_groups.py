@@ -157,6 +157,16 @@ class TaskStream:
             async for status in statuses:
                 yield self._task_of(status)
 
+    @property
+    def is_away(self) -> bool:
+        """Whether the server does not answer at the moment."""
+        return self._statuses.is_away
+
+    def take(self, timeout: float | None = None) -> list[Task] | None:
+        """Wait for changes and return them, [] after ``timeout`` seconds, None at the end."""
+        news = self._statuses.take(timeout)
+        return None if news is None else [self._task_of(status) for status in news]
+
     def close(self) -> None:
         """End it, also from another thread."""
         self._statuses.close()

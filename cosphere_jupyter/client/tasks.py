@@ -18,6 +18,7 @@ from .display import Html, fields, text_of
 from .errors import NotFound, TaskFailed
 from .faces import Face
 from .progress import Waiting
+from .repeating import repeated
 from .saving import save
 from .statuses import TaskStatus
 from .streams import StatusStream
@@ -50,9 +51,11 @@ class Task(Html):
         self._tasks = tasks
         # Not every answer names it.
         self._name = status.name or name
+        self._parameters = status.parameters
         self._status = status
 
     def _take(self, status: TaskStatus) -> None:
+        self._name, self._parameters = status.name or self._name, status.parameters or self._parameters
         self._status = status
 
     # -- what it is ------------------------------------------------------------------------------------------------
@@ -66,6 +69,11 @@ class Task(Html):
     def name(self) -> str | None:
         """What it is a task of, as ``image.thumb``; None if this was not told."""
         return self._name
+
+    @property
+    def parameters(self) -> Mapping[str, Any] | None:
+        """What it was asked for, where the server told it: of tasks that a list or a stream gave."""
+        return self._parameters
 
     @property
     def status(self) -> str:
@@ -153,6 +161,13 @@ class Task(Html):
         """End it, wherever it is, and return it; one that has ended stays as it is. Its status is then ``error``."""
         self._tasks.cancel([self])
         return self
+
+    def again(self) -> Task:
+        """Ask for the same once more and return the task that does it; equal requests of rows share one.
+
+        Raises ``NotRepeatable`` where the server does not tell what it was asked for.
+        """
+        return repeated(self._tasks, self)
 
     def save(self, path: str | os.PathLike[str], name: str | None = None, progress: bool = True) -> Path:
         """Wait until it has succeeded, fetch an output file, and return where it lies.

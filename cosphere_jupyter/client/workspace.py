@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from . import cache as caches
 from .cache import Cache
@@ -17,12 +18,13 @@ from .exports import TypedDownloads
 from .http import Http, reachable
 from .loading import Loader
 from .request_list import Requests
-from .signing import SignIn
+from .signing import Board, SignIn
 from .tasks import Tasks
 
 if TYPE_CHECKING:
     from ..widgets.browser import CatalogueBrowser
     from ..widgets.builder import RequestBuilder
+    from ..widgets.monitor import TaskMonitor
     from .query import Query
     from .table import Table
 
@@ -56,13 +58,15 @@ class Workspace(Html):
         cache: Cache | str | os.PathLike[str] | bool | None = None,
         sign_in: bool | None = None,
     ) -> None:
-        self.http = Http(discover(url, token, reachable), SignIn(sign_in))
+        self.http = Http(discover(url, token, reachable), SignIn(sign_in, _sign_in_card))
         self.cache = caches.choose(cache)
         self.catalogue = Catalogue(self)
         self.requests = Requests(self)
         self.tasks = Tasks(self)
         self.downloads = TypedDownloads(self)
         self.loader = Loader(self.http, self.cache)
+        self._opening = threading.Lock()
+        self._monitor: TaskMonitor | None = None
         self._me: Account | None = None
         self._sign_ins_of_me = 0
         if self.http.server.token is None:
@@ -105,8 +109,21 @@ class Workspace(Html):
 
         return RequestBuilder(self.catalogue[table] if isinstance(table, str) else table)
 
+    def monitor(self, show: Literal["all", "running", "failed"] | None = None) -> TaskMonitor:
+        """Return a widget that shows all tasks and downloads of this account, live; the same one while it is open."""
+        from ..widgets.monitor import TaskMonitor
+
+        with self._opening:
+            if self._monitor is None or self._monitor.is_closed:
+                self._monitor = TaskMonitor(self)
+        if show is not None:
+            self._monitor.show = show
+        return self._monitor
+
     def close(self) -> None:
         """Close the connections, and wait until results that are being kept are written."""
+        if self._monitor is not None:
+            self._monitor.close()
         if self.cache is not None:
             self.cache.flush()
         self.http.close()
@@ -127,3 +144,9 @@ class Workspace(Html):
         if self._me is not None:
             facts["account"] = f"{self._me.email} ({self._me.type})"
         return fields("Workspace", facts)
+
+
+def _sign_in_card() -> Board:
+    from ..widgets.sign_in import NotebookSignIn
+
+    return NotebookSignIn()

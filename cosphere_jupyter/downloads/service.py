@@ -103,7 +103,7 @@ class Downloads:
             raise ModelInvalid(
                 {"catalogue_item": [f"catalogue item instance with id {item_id} does not exist."]}
             ) from None
-        self._engine.wake()
+        self._engine.wake([request.task.key] if request.task else [])
         await self._remove(gone)
         return request, created
 
@@ -229,10 +229,12 @@ class Downloads:
         gone: list[str] = []
         if self._needs_run(request):
             check_quota(connection, caller, expected)
+            # What its owner is told of it, and asks again with.
+            told = {"catalogue_item_id": request.item.id, "catalogue_item": request.item.name, "spec": request.spec}
             key = records.enqueue(
                 connection,
                 TASK_NAME,
-                {"request_id": request_id, "fingerprint": request.fingerprint},
+                {"request_id": request_id, "fingerprint": request.fingerprint, **told},
                 caller.id,
                 is_idempotent=True,
                 max_attempts=MAX_ATTEMPTS,

@@ -21,6 +21,8 @@ UNKNOWN = "there is no task with this ID"
 # Encoded statuses that are kept for the next stream that is told of the same change.
 MOST_KEPT = 512
 LARGEST_KEPT = 16 * 1024
+# Parameters that are longer, as JSON, are not told: streams repeat them.
+LARGEST_PARAMETERS = 4 * 1024
 # Statuses that are rendered before the event loop gets its next turn.
 CHUNK = 200
 
@@ -34,10 +36,15 @@ class StatusRenderer:
         self._lines: OrderedDict[tuple[int, str, bool], tuple[Task, bytes]] = OrderedDict()
 
     async def status(self, task: Task, mount: str, named: bool = False) -> dict[str, Any]:
-        """Return a task's status; URLs in it begin with ``mount``. ``named`` adds ``task_name`` (ours)."""
+        """Return a task's status; URLs in it begin with ``mount``. ``named`` adds what is ours and its owner's.
+
+        That is ``task_name``, and ``task_parameters`` unless they are long.
+        """
         status: dict[str, Any] = {"status": task.state.status, "key": task.key, "events": events_of(task)}
         if named:
             status["task_name"] = task.name
+            if len(orjson.dumps(task.params)) <= LARGEST_PARAMETERS:
+                status["task_parameters"] = task.params
         if task.state.status == "executing" and task.progress is not None:
             status["progress"] = task.progress
         if task.state.status == "error":

@@ -1,0 +1,155 @@
+// The list of tasks. A row is made once and changed in place, so that focus and pointer stay where they are; seconds are
+// counted here, and only while something runs. Text is only ever set as text, and nothing is fetched from anywhere.
+
+const ACTIONS = { cancel: "Cancel", load: "Load as DataFrame", save: "Save …", again: "Retry" };
+const TICK = 1000;
+
+function make(tag, kind, ...children) {
+  const node = document.createElement(tag);
+  if (kind) node.className = kind;
+  node.append(...children);
+  return node;
+}
+
+function say(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+  node.hidden = !text;
+}
+
+function span(seconds) {
+  const whole = Math.max(Math.round(seconds), 0);
+  if (seconds < 10 && seconds !== whole) return `${Math.max(seconds, 0).toFixed(1)} s`;
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+}
+
+const seconds = () => Date.now() / 1000;
+
+// How long it will still take, if it goes on as it went until it was last heard of; unknown at the very beginning.
+function left({ fraction, started, heard }) {
+  const gone = heard - started;
+  if (!(fraction > 0.02) || !(gone > 1)) return null;
+  return Math.max((gone * (1 - fraction)) / fraction - (seconds() - heard), 0);
+}
+
+function times(row) {
+  if (row.completed !== null) return row.started === null ? "" : span(row.completed - row.started);
+  if (row.state === "queued") return row.queued === null ? "" : `for ${span(Math.floor(seconds() - row.queued))}`;
+  if (row.started === null) return "";
+  const rest = left(row);
+  return `${span(Math.floor(seconds() - row.started))}${rest === null ? "" : `, about ${span(Math.ceil(rest))} left`}`;
+}
+
+function moment(row) {
+  if (row.queued === null) return ["", ""];
+  const at = new Date(row.queued * 1000), is_today = at.toDateString() === new Date().toDateString();
+  const hours = at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  return [is_today ? hours : at.toLocaleDateString([], { day: "numeric", month: "short" }), at.toLocaleString()];
+}
+
+function makeRow(tell) {
+  const title = make("span", "cosphere-name"), kind = make("span", "cosphere-tag"), note = make("div", "cosphere-note");
+  const bar = make("div", "cosphere-progress", make("div")), words = make("span", "cosphere-words");
+  const time = make("span", "cosphere-time"), facts = make("span", "cosphere-fact"), when = make("span", "cosphere-when");
+  const error = make("div", "cosphere-error"), buttons = make("div", "cosphere-actions");
+  const head = make("div", "cosphere-title", title, kind, when);
+  const line = make("div", "cosphere-line-of-facts", words, bar, time, facts);
+  const node = make("div", "cosphere-task", make("div", "cosphere-what", head, note), make("div", "cosphere-how", line, error), buttons);
+  node.setAttribute("role", "listitem");
+  bar.setAttribute("role", "progressbar");
+  bar.setAttribute("aria-valuemin", "0");
+  bar.setAttribute("aria-valuemax", "100");
+  let row;
+
+  function act(actions) {
+    const here = buttons.contains(document.activeElement);
+    for (const child of [...buttons.children]) if (!actions.includes(child.dataset.action)) child.remove();
+    actions.forEach((action, place) => {
+      let button = [...buttons.children].find((child) => child.dataset.action === action);
+      if (!button) {
+        button = make("button", "cosphere-action", ACTIONS[action]);
+        button.type = "button";
+        button.dataset.action = action;
+        button.addEventListener("click", () => tell(action, row.key));
+      }
+      button.setAttribute("aria-label", `${ACTIONS[action]}: ${row.title}`);
+      if (buttons.children[place] !== button) buttons.insertBefore(button, buttons.children[place] ?? null);
+    });
+    // Whoever pressed a button that is gone goes on from the next one.
+    if (here && !buttons.contains(document.activeElement)) (buttons.firstElementChild ?? node.closest("[tabindex]"))?.focus();
+  }
+
+  function tick() {
+    say(time, times(row));
+  }
+
+  function update(next) {
+    row = next;
+    const [short, long] = moment(row), percent = row.fraction === null ? null : Math.floor(row.fraction * 100);
+    node.dataset.state = row.state;
+    say(title, row.title);
+    say(kind, row.kind);
+    say(note, row.note);
+    note.title = row.note;
+    say(when, short);
+    when.title = long;
+    say(words, percent === null || row.state !== "executing" ? row.words : `${percent} %`);
+    say(facts, row.facts);
+    say(error, row.error);
+    bar.hidden = row.state !== "executing";
+    bar.classList.toggle("cosphere-unknown", percent === null);
+    bar.setAttribute("aria-label", `${row.title}: ${row.words}`);
+    if (percent === null) bar.removeAttribute("aria-valuenow");
+    else bar.setAttribute("aria-valuenow", percent);
+    bar.firstElementChild.style.width = percent === null ? "" : `${row.fraction * 100}%`;
+    act(row.actions);
+    tick();
+  }
+
+  return { node, update, tick, is_going: () => row.completed === null };
+}
+
+function render({ model, el }) {
+  const list = make("div", "cosphere-tasks"), empty = make("div", "cosphere-empty");
+  list.setAttribute("role", "list");
+  list.setAttribute("aria-label", model.get("label"));
+  list.tabIndex = -1;
+  const rows = new Map();
+  let timer = null;
+
+  function tick() {
+    for (const row of rows.values()) if (row.is_going()) row.tick();
+  }
+
+  function show() {
+    const wanted = model.get("rows"), keys = new Set(wanted.map((row) => row.key));
+    for (const [key, row] of rows) {
+      if (keys.has(key)) continue;
+      row.node.remove();
+      rows.delete(key);
+    }
+    wanted.forEach((each, place) => {
+      if (!rows.has(each.key)) rows.set(each.key, makeRow((action, key) => model.send({ action, key })));
+      const row = rows.get(each.key);
+      row.update(each);
+      if (list.children[place] !== row.node) list.insertBefore(row.node, list.children[place] ?? null);
+    });
+    say(empty, wanted.length ? "" : model.get("empty"));
+    list.hidden = !wanted.length;
+    const is_going = [...rows.values()].some((row) => row.is_going());
+    if (is_going && timer === null) timer = setInterval(tick, TICK);
+    else if (!is_going && timer !== null) timer = clearInterval(timer) ?? null;
+  }
+
+  el.classList.add("cosphere-view");
+  el.append(list, empty);
+  show();
+  model.on("change:rows change:empty", show);
+  return () => {
+    model.off("change:rows change:empty", show);
+    clearInterval(timer);
+  };
+}
+
+export default { render };
