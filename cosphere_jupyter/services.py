@@ -244,6 +244,12 @@ class Services:
         from .named.registry import Registry
         from .named.service import NamedTasks
         from .named.starters import DownloadStarter, ExportStarter
+        from .objects.actions import Actions
+        from .objects.comments import ObjectComments
+        from .objects.files import ObjectFiles
+        from .objects.log import ObjectLog
+        from .objects.permissions import ObjectPermissions
+        from .objects.service import Objects
         from .results.folder import FolderStore
         from .results.links import LinkSigner
         from .tasks.children import Children
@@ -310,6 +316,12 @@ class Services:
         self.named = NamedTasks(self.database, self.tasks, registry)
         self.named.offer(DownloadStarter(self.downloads))
         self.named.offer(ExportStarter(self.exports))
+        self.actions = Actions(self.database)
+        self.objects = Objects(self.database)
+        self.object_permissions = ObjectPermissions(self.database)
+        self.object_files = ObjectFiles(self.database, settings.data_dir / "files")
+        self.object_comments = ObjectComments(self.database)
+        self.object_log = ObjectLog(self.database)
 
     # -- what one room needs of another ----------------------------------------------------------------------------
 

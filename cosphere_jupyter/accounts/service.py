@@ -46,6 +46,15 @@ class Account:
         return self.type == "ADMIN"
 
 
+@dataclass(frozen=True)
+class Group:
+    """Accounts that are given permissions together."""
+
+    id: int
+    name: str
+    member_ids: tuple[int, ...]
+
+
 def is_email(text: str) -> bool:
     """Whether ``text`` looks like an e-mail address of at most 254 characters."""
     return len(text) <= 254 and _EMAIL.fullmatch(text) is not None
@@ -164,6 +173,10 @@ class Accounts:
         self._known.remember(_THE_OWNER, owner, generation)
         return owner
 
+    async def groups(self) -> list[Group]:
+        """Return the groups by id."""
+        return await self._database.read(_groups)
+
     def close(self) -> None:
         """Let the password thread go."""
         self._passwords.close()
@@ -221,6 +234,14 @@ def _update_account(connection: Connection, account_id: int, values: dict[str, A
     changed = {**values, "epoch": before.epoch + voids, "updated_at": now()}
     connection.execute(update(accounts).where(accounts.c.id == account_id).values(changed))
     return read_account(connection, account_id)
+
+
+def _groups(connection: Connection) -> list[Group]:
+    members: dict[int, list[int]] = {}
+    for row in connection.execute(select(group_members).order_by(group_members.c.account_id)):
+        members.setdefault(row.group_id, []).append(row.account_id)
+    found = connection.execute(select(groups).order_by(groups.c.id))
+    return [Group(row.id, row.name, tuple(members.get(row.id, ()))) for row in found]
 
 
 def _find_owner(connection: Connection) -> Account | None:

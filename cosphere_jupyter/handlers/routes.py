@@ -10,6 +10,7 @@ from typing import Any
 
 from .access import Access, Route
 from .accounts import AccountHandler, AccountsHandler, AccountTokensHandler, MeHandler
+from .actions import ActionHandler, ActionsHandler, ActionTypeHandler, ActionTypesHandler, NoneOfTheseHandler
 from .catalogue import CatalogueItemHandler, CatalogueItemsHandler, SamplesAndDistributionsHandler
 from .downloader import DownloadRequestHandler, DownloadRequestsHandler, EstimateHandler
 from .downloads import (
@@ -25,8 +26,27 @@ from .dragon_files import CreateFileHandler, FileHandler
 from .dragon_streams import CreateStreamHandler, StatusStreamHandler, TasksStreamHandler
 from .dragon_tasks import CancelHandler, CreateHandler, StatusHandler, TaskListHandler
 from .fallback import NotFoundHandler, SlashHandler
+from .object_parts import (
+    CommentHandler,
+    CommentsHandler,
+    FilesHandler,
+    ObjectLogHandler,
+    RelatedObjectsHandler,
+)
+from .object_parts import FileHandler as ObjectFileHandler
+from .object_permissions import (
+    AllPermissionsHandler,
+    AnonymousUsersHandler,
+    AuthenticatedUsersHandler,
+    PublicHandler,
+    SubjectHandler,
+    SubjectsHandler,
+)
+from .objects import ObjectHandler, ObjectHiddenHandler, ObjectsHandler, VersionHandler, VersionsHandler
 from .permissions import ItemPermissionsHandler
 from .results import ResultHandler
+from .samples import SamplesNotFoundHandler
+from .samples_users import GroupHandler, GroupsHandler, UserHandler, UsersHandler
 from .sign_in import AttachAccountHandler, AttachPasswordHandler, AuthRequestsHandler, AuthTokensHandler
 from .sign_in_page import AuthenticateUiHandler, OidcCallbackHandler, OidcStartHandler
 from .task_credentials import TaskCredentialHandler, TaskCredentialsHandler
@@ -35,6 +55,7 @@ MOUNT = "cosphere"
 
 ACCOUNT, ADMIN, OPEN, SIGNED_LINK = Access.ACCOUNT, Access.ADMIN, Access.OPEN, Access.SIGNED_LINK
 TASK_KEY = Access.TASK_KEY
+OBJECT = r"api/v1/objects/(?P<object_id>\d+)"
 
 ROUTES: tuple[Route, ...] = (
     # CoSphere API: sign-in. Open to anybody: these are the way in.
@@ -98,6 +119,37 @@ ROUTES: tuple[Route, ...] = (
     Route(r"v1/cancel/?", CancelHandler, {"POST": ACCOUNT}),
     Route(r"v1/tasks/?", TaskListHandler, {"GET": ACCOUNT}),
     Route(r"v1/tasks_stream/?", TasksStreamHandler, {"GET": ACCOUNT}),
+    # iffSamples API; versions as a list, hidden, the whole map of permissions and creating actions are ours.
+    Route(r"api/v1/objects/?", ObjectsHandler, {"GET": ACCOUNT, "POST": ACCOUNT}),
+    Route(rf"{OBJECT}/?", ObjectHandler, {"GET": ACCOUNT}),
+    Route(rf"{OBJECT}/versions/?", VersionsHandler, {"GET": ACCOUNT, "POST": ACCOUNT}),
+    Route(rf"{OBJECT}/versions/(?P<version_id>\d+)/?", VersionHandler, {"GET": ACCOUNT}),
+    Route(rf"{OBJECT}/hidden/?", ObjectHiddenHandler, {"GET": ACCOUNT, "PUT": ACCOUNT}),
+    Route(rf"{OBJECT}/permissions/?", AllPermissionsHandler, {"GET": ACCOUNT, "PUT": ACCOUNT}),
+    Route(rf"{OBJECT}/permissions/public/?", PublicHandler, {"GET": ACCOUNT, "PUT": ACCOUNT}),
+    Route(rf"{OBJECT}/permissions/authenticated_users/?", AuthenticatedUsersHandler, {"GET": ACCOUNT, "PUT": ACCOUNT}),
+    Route(rf"{OBJECT}/permissions/anonymous_users/?", AnonymousUsersHandler, {"GET": ACCOUNT, "PUT": ACCOUNT}),
+    Route(rf"{OBJECT}/permissions/(?P<kind>users|groups|projects)/?", SubjectsHandler, {"GET": ACCOUNT}),
+    Route(
+        rf"{OBJECT}/permissions/(?P<kind>users|groups|projects)/(?P<subject_id>\d+)/?",
+        SubjectHandler,
+        {"GET": ACCOUNT, "PUT": ACCOUNT},
+    ),
+    Route(rf"{OBJECT}/files/?", FilesHandler, {"GET": ACCOUNT, "POST": ACCOUNT}),
+    Route(rf"{OBJECT}/files/(?P<file_id>\d+)/?", ObjectFileHandler, {"GET": ACCOUNT}),
+    Route(rf"{OBJECT}/comments/?", CommentsHandler, {"GET": ACCOUNT, "POST": ACCOUNT}),
+    Route(rf"{OBJECT}/comments/(?P<comment_id>\d+)/?", CommentHandler, {"GET": ACCOUNT}),
+    Route(rf"{OBJECT}/related_objects/?", RelatedObjectsHandler, {"GET": ACCOUNT}),
+    Route(r"api/v1/object_log_entries/?", ObjectLogHandler, {"GET": ACCOUNT}),
+    Route(r"api/v1/actions/?", ActionsHandler, {"GET": ACCOUNT, "POST": ADMIN}),
+    Route(r"api/v1/actions/(?P<action_id>\d+)/?", ActionHandler, {"GET": ACCOUNT, "POST": ADMIN}),
+    Route(r"api/v1/action_types/?", ActionTypesHandler, {"GET": ACCOUNT}),
+    Route(r"api/v1/action_types/(?P<type_id>-?\d+)/?", ActionTypeHandler, {"GET": ACCOUNT}),
+    Route(r"api/v1/(?:instruments|projects)/?", NoneOfTheseHandler, {"GET": ACCOUNT}),
+    Route(r"api/v1/users/?", UsersHandler, {"GET": ACCOUNT}),
+    Route(r"api/v1/users/(?P<user_id>\d+|me)/?", UserHandler, {"GET": ACCOUNT}),
+    Route(r"api/v1/groups/?", GroupsHandler, {"GET": ACCOUNT}),
+    Route(r"api/v1/groups/(?P<group_id>\d+)/?", GroupHandler, {"GET": ACCOUNT}),
     # Results (ours): what manifest_uri and download_uri point at.
     Route(
         r"results/(?P<name>[0-9a-f]{2}/[0-9a-f]{64}/[0-9A-Za-z]+-\d+)/(?P<file_name>[0-9A-Za-z._-]+)",
@@ -119,4 +171,5 @@ def handlers() -> list[tuple[str, type, dict[str, Any]]]:
     ]
     rows.append((rf"{MOUNT}/v1(?:/.*)?", DragonNotFoundHandler, {}))
     rows.append((rf"{MOUNT}/api/download(?:s|_types)(?:/.*)?", DownloadsNotFoundHandler, {}))
+    rows.append((rf"{MOUNT}/api/v1(?:/.*)?", SamplesNotFoundHandler, {}))
     return [*rows, (rf"{MOUNT}(?:/.*)?", NotFoundHandler, {})]

@@ -19,6 +19,7 @@ class Face:
     challenge = "Bearer "
     # What a body that is no JSON is answered with.
     unreadable = 400
+    looks_first = False
 
     def check_shape(self, answer: Answer, what: Any, authorised: bool) -> None:
         """Assert that a JSON answer has the envelope of its status."""
@@ -80,6 +81,27 @@ class DownloadsFace(Face):
 
 
 DOWNLOADS = DownloadsFace()
+
+
+class SamplesFace(Face):
+    """The iffSamples API: ``{"message": text}``."""
+
+    challenge = "Basic "
+    # Whether there is such an object is told before the body is read.
+    looks_first = True
+
+    def check_shape(self, answer: Answer, what: Any, authorised: bool) -> None:
+        """Assert that an error tells something."""
+        if answer.status >= 400:
+            assert set(answer.json) == {"message"} and isinstance(answer.json["message"], str), what
+            assert answer.json["message"], what
+
+    def check_event(self, answer: Answer, event: str, what: Any) -> None:
+        """Its errors are texts."""
+        self.check_shape(answer, what, authorised=True)
+
+
+SAMPLES = SamplesFace()
 
 
 class Row(NamedTuple):
@@ -147,6 +169,47 @@ DOWNLOADS_CALLS = [
     Row("GET",    "/api/download_types/no/permissions", "admin",   404, DOWNLOADS),
     Row("PUT",    "/api/download_types/no/permissions", "admin",   422, DOWNLOADS),
 ]
+
+SAMPLES_CALLS = [
+    Row("GET",   "/api/v1/objects/",                                     "account", 200, SAMPLES),
+    Row("POST",  "/api/v1/objects",                                      "account", 400, SAMPLES),
+    Row("GET",   "/api/v1/objects/424242",                               "account", 404, SAMPLES),
+    Row("GET",   "/api/v1/objects/424242/versions/",                     "account", 404, SAMPLES),
+    Row("POST",  "/api/v1/objects/424242/versions/",                     "account", 404, SAMPLES),
+    Row("GET",   "/api/v1/objects/424242/versions/0",                    "account", 404, SAMPLES),
+    Row("GET",   "/api/v1/objects/424242/hidden",                        "account", 404, SAMPLES),
+    Row("PUT",   "/api/v1/objects/424242/hidden",                        "account", 404, SAMPLES),
+    Row("GET",   "/api/v1/objects/424242/permissions/",                  "account", 404, SAMPLES),
+    Row("PUT",   "/api/v1/objects/424242/permissions/",                  "account", 404, SAMPLES),
+    Row("GET",   "/api/v1/objects/424242/permissions/public",            "account", 404, SAMPLES),
+    Row("PUT",   "/api/v1/objects/424242/permissions/public",            "account", 404, SAMPLES),
+    Row("GET",   "/api/v1/objects/424242/permissions/authenticated_users","account", 404, SAMPLES),
+    Row("PUT",   "/api/v1/objects/424242/permissions/authenticated_users","account", 404, SAMPLES),
+    Row("GET",   "/api/v1/objects/424242/permissions/anonymous_users",   "account", 404, SAMPLES),
+    Row("PUT",   "/api/v1/objects/424242/permissions/anonymous_users",   "account", 404, SAMPLES),
+    Row("GET",   "/api/v1/objects/424242/permissions/users/",            "account", 404, SAMPLES),
+    Row("GET",   "/api/v1/objects/424242/permissions/groups/7",          "account", 404, SAMPLES),
+    Row("PUT",   "/api/v1/objects/424242/permissions/users/7",           "account", 404, SAMPLES),
+    Row("GET",   "/api/v1/objects/424242/files/",                        "account", 404, SAMPLES),
+    Row("POST",  "/api/v1/objects/424242/files/",                        "account", 404, SAMPLES),
+    Row("GET",   "/api/v1/objects/424242/files/0",                       "account", 404, SAMPLES),
+    Row("GET",   "/api/v1/objects/424242/comments/",                     "account", 404, SAMPLES),
+    Row("POST",  "/api/v1/objects/424242/comments/",                     "account", 404, SAMPLES),
+    Row("GET",   "/api/v1/objects/424242/comments/0",                    "account", 404, SAMPLES),
+    Row("GET",   "/api/v1/objects/424242/related_objects",               "account", 404, SAMPLES),
+    Row("GET",   "/api/v1/object_log_entries/",                          "account", 200, SAMPLES),
+    Row("GET",   "/api/v1/actions/",                                     "account", 200, SAMPLES),
+    Row("POST",  "/api/v1/actions/",                                     "admin",   400, SAMPLES),
+    Row("GET",   "/api/v1/actions/424242",                               "account", 404, SAMPLES),
+    Row("POST",  "/api/v1/actions/424242",                               "admin",   404, SAMPLES),
+    Row("GET",   "/api/v1/action_types/",                                "account", 200, SAMPLES),
+    Row("GET",   "/api/v1/action_types/-5",                              "account", 404, SAMPLES),
+    Row("GET",   "/api/v1/instruments/",                                 "account", 200, SAMPLES),
+    Row("GET",   "/api/v1/users/",                                       "account", 200, SAMPLES),
+    Row("GET",   "/api/v1/users/424242",                                 "account", 404, SAMPLES),
+    Row("GET",   "/api/v1/groups",                                       "account", 200, SAMPLES),
+    Row("GET",   "/api/v1/groups/424242/",                               "account", 404, SAMPLES),
+]
 # fmt: on
 
-CALLS = [*COSPHERE_CALLS, *DRAGON_CALLS, *DOWNLOADS_CALLS]
+CALLS = [*COSPHERE_CALLS, *DRAGON_CALLS, *DOWNLOADS_CALLS, *SAMPLES_CALLS]

@@ -1,0 +1,177 @@
+"""Objects and their versions in the iffSamples face.
+
+Source: the iffSamples API, "Objects". The list of versions, ETags, making several objects at once and hiding are ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+import orjson
+
+from ..objects.service import TYPE_IDS, NotCurrent, ObjectVersion, Refused, Wanted
+from ..permissions.service import Level
+from .samples import SamplesHandler
+
+# Where the numbers of limit and offset end that are looked at.
+MOST = 10**15
+# Lists that are longer are put together in a thread.
+RENDER_ON_LOOP = 50
+
+_ETAG = re.compile(r'"(\d{1,16})\.(\d{1,16})"')
+_NAME_ONLY = {"title": "Object", "type": "object", "properties": {"name": {"title": "Name", "type": "text"}}}
+
+
+def rendered(version: ObjectVersion) -> bytes:
+    """Return the JSON of a version: the document's keys, who made it and when."""
+    rest = {"user_id": version.user_id, "utc_datetime": f"{version.created_at:%Y-%m-%d %H:%M:%S}"}
+    ids = f'"object_id":{version.object_id},"version_id":{version.version_id},"action_id":{version.action_id}'
+    return b'{%s,"schema":%s,"data":%s,%s' % (
+        ids.encode(),
+        version.schema.encode(),
+        version.data.encode(),
+        orjson.dumps(rest)[1:],
+    )
+
+
+def rendered_list(versions: Sequence[ObjectVersion], name_only: bool = False) -> bytes:
+    """Return the JSON of several versions; with ``name_only``, of their names alone."""
+    return b"[%s]" % b",".join(rendered(_named(version) if name_only else version) for version in versions)
+
+
+def _named(version: ObjectVersion) -> ObjectVersion:
+    name = orjson.loads(version.data).get("name")
+    data = {} if name is None else {"name": name}
+    schema, shown = (orjson.dumps(each).decode() for each in (_NAME_ONLY, data))
+    return replace(version, schema=schema, data=shown)
+
+
+def etag_of(object_id: int, version_id: int) -> str:
+    """Return the ETag of a version, which never changes."""
+    return f'"{object_id}.{version_id}"'
+
+
+class ObjectsHandler(SamplesHandler):
+    """``/objects/``."""
+
+    async def get(self) -> None:
+        """List the current versions that the caller may read, newest first."""
+        found = await self.services.objects.bulk_read(self._wanted(), self.account)
+        name_only = bool(self.argument("name_only"))
+        self.send_rendered(await self.off_loop_if(len(found) > RENDER_ON_LOOP, lambda: rendered_list(found, name_only)))
+
+    async def post(self) -> None:
+        """Create an object, or one of each entry of a list."""
+        body = await self.json_body()
+        is_list = isinstance(body, list) and bool(body)
+        made = await self.services.objects.create(body if is_list else [body], self.account)
+        if is_list:
+            self.send_json([each._asdict() for each in made], 201)
+        else:
+            self.send_created(made[0]._asdict(), "objects", made[0].object_id, "versions", 0)
+
+    def _wanted(self) -> Wanted:
+        action_id = self.argument("action_id")
+        if action_id is not None and not re.fullmatch(r"-?[0-9]{1,16}", action_id):
+            raise Refused("Unable to parse action_id")
+        return Wanted(
+            action_id=None if action_id is None else int(action_id),
+            action_type=_type_of(self.argument("action_type") or self.argument("action_type_id")),
+            limit=_number(self.argument("limit"), 1),
+            offset=_number(self.argument("offset"), 0) or 0,
+            is_hidden=self.argument("hidden") == "true",
+        )
+
+
+class ObjectHandler(SamplesHandler):
+    """``/objects/{object_id}``."""
+
+    async def get(self, object_id: str) -> None:
+        """Lead to the current version."""
+        number = self.path_id(object_id)
+        version_id = await self.services.objects.current(number, self.account)
+        self.set_status(302)
+        self.set_header("Location", self.path_of("objects", number, "versions", version_id))
+        self.set_header("ETag", etag_of(number, version_id))
+        self.finish()
+
+
+class VersionsHandler(SamplesHandler):
+    """``/objects/{object_id}/versions/``."""
+
+    async def get(self, object_id: str) -> None:
+        """List all versions of an object, the first one first."""
+        found = await self.services.objects.versions(self.path_id(object_id), self.account)
+        self.send_rendered(await asyncio.to_thread(rendered_list, found))
+
+    async def post(self, object_id: str) -> None:
+        """Create the next version."""
+        number, service = self.path_id(object_id), self.services.objects
+        await service.demand(number, self.account, Level.WRITE)
+        expected = await self._expected(number)
+        made = await service.update(number, await self.json_body(), self.account, expected)
+        self.set_header("ETag", etag_of(*made))
+        self.send_created(made._asdict(), "objects", number, "versions", made.version_id)
+
+    async def _expected(self, object_id: int) -> int | None:
+        """Return the version that ``If-Match`` names, or None where any will do."""
+        told = self.request.headers.get("If-Match", "*").strip()
+        if told == "*":
+            return None
+        for match in _ETAG.finditer(told):
+            if int(match[1]) == object_id:
+                return int(match[2])
+        raise NotCurrent(await self.services.objects.current(object_id, self.account))
+
+
+class VersionHandler(SamplesHandler):
+    """``/objects/{object_id}/versions/{version_id}``."""
+
+    async def get(self, object_id: str, version_id: str) -> None:
+        """Show a version."""
+        number, version_number = self.path_id(object_id), self.path_id(version_id)
+        version = await self.services.objects.read(number, version_number, self.account)
+        etag = etag_of(number, version_number)
+        self.set_header("ETag", etag)
+        if etag in self.request.headers.get("If-None-Match", ""):
+            self.set_status(304)
+            self.finish()
+            return
+        self.send_rendered(rendered(version))
+
+
+class ObjectHiddenHandler(SamplesHandler):
+    """``/objects/{object_id}/hidden``: ours; a hidden object stands in no list."""
+
+    async def get(self, object_id: str) -> None:
+        """Show whether it is hidden."""
+        self.send_json(await self.services.objects.is_hidden(self.path_id(object_id), self.account))
+
+    async def put(self, object_id: str) -> None:
+        """Hide it or show it again."""
+        number = self.path_id(object_id)
+        await self.services.objects.demand(number, self.account, Level.GRANT)
+        is_hidden = await self.json_body()
+        if not isinstance(is_hidden, bool):
+            raise Refused("JSON boolean body required")
+        await self.services.objects.hide(number, is_hidden, self.account)
+        self.send_json(is_hidden)
+
+
+def _number(text: str | None, lowest: int) -> int | None:
+    """Return a number of the query; what is none, or out of bounds, is passed over."""
+    if text is None or not re.fullmatch(r"[0-9]{1,16}", text):
+        return None
+    return int(text) if lowest <= int(text) < MOST else None
+
+
+def _type_of(text: str | None) -> str | None:
+    if text is None:
+        return None
+    for name, type_id in TYPE_IDS.items():
+        if text in (name, str(type_id)):
+            return name
+    raise Refused("No matching action type exists.")

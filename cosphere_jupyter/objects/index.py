@@ -1,0 +1,47 @@
+"""The index of values: one row for each value of each current version, written with the version."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timezone
+
+from sqlalchemy import Connection, delete, insert, select
+
+from .dialect import Property
+from .tables import object_properties, objects
+
+
+def index(connection: Connection, object_id: int, properties: Sequence[Property]) -> None:
+    """Make ``properties`` all that is found of an object."""
+    connection.execute(delete(object_properties).where(object_properties.c.object_id == object_id))
+    rows = [
+        {
+            "object_id": object_id,
+            "path_text": each.path_text,
+            "pattern": each.pattern,
+            "positions": each.positions,
+            "kind": each.kind,
+            "text": each.text,
+            "number": each.number,
+            "dimensionality": each.dimensionality,
+            "moment": each.moment and each.moment.replace(tzinfo=timezone.utc),
+            "flag": each.flag,
+            "reference_id": each.referenced_id,
+        }
+        for each in properties
+    ]
+    if rows:
+        connection.execute(insert(object_properties), rows)
+
+
+def references_of(connection: Connection, object_id: int) -> tuple[list[int], list[int]]:
+    """Return the ids of the objects that refer to an object, and of those that it refers to, in current versions."""
+    table = object_properties.c
+    is_reference = table.kind == "reference"
+    to_it = select(table.object_id).where(is_reference, table.reference_id == object_id).distinct()
+    # What is referred to exists: it was checked, and no object is ever deleted.
+    from_it = select(objects.c.id).where(
+        objects.c.id.in_(select(table.reference_id).where(is_reference, table.object_id == object_id))
+    )
+    found = (sorted(connection.execute(query).scalars()) for query in (to_it, from_it))
+    return next(found), next(found)
