@@ -124,8 +124,8 @@ def a_style(value: Any) -> str | None:
 def _choices(value: Any) -> str | None:
     if not isinstance(value, list) or not value:
         return "must be a list with at least one choice"
-    if any(error := text_in_languages(each) for each in value):
-        return f"each choice {next(error for each in value if (error := text_in_languages(each)))}"
+    if error := next((error for each in value if (error := text_in_languages(each))), None):
+        return error
     seen = {repr(sorted(each.items())) if isinstance(each, dict) else each for each in value}
     return None if len(seen) == len(value) else "must not contain duplicates"
 
