@@ -1,4 +1,4 @@
-"""``jupyter cosphere account create|list|token|disable``: works while the server runs and while it does not."""
+"""``jupyter cosphere account create|list|token|disable|enable``: works while the server runs and while it does not."""
 
 from __future__ import annotations
 
@@ -142,12 +142,25 @@ class DisableAccountApp(WorkspaceCommand):
 
     def run(self, administration: Administration) -> None:
         """Disable it and say so."""
-        administration.disable(self.extra_args[0])
+        administration.set_active(self.extra_args[0], False)
         print(f"Disabled account {self.extra_args[0]}")
 
 
+class EnableAccountApp(WorkspaceCommand):
+    """Enable an account that was disabled."""
+
+    description = "Enable an account again; its old tokens stay void: jupyter cosphere account enable EMAIL"
+    usage = "enable EMAIL"
+    arguments = 1
+
+    def run(self, administration: Administration) -> None:
+        """Enable it and say so."""
+        administration.set_active(self.extra_args[0], True)
+        print(f"Enabled account {self.extra_args[0]}")
+
+
 class AccountApp(JupyterApp):
-    """Create, list and disable accounts, and make tokens."""
+    """Create, list, disable and enable accounts, and make tokens."""
 
     name = "jupyter-cosphere account"
     version = __version__
@@ -157,6 +170,7 @@ class AccountApp(JupyterApp):
         "list": (ListAccountsApp, "List the accounts."),
         "token": (AccountTokenApp, "Print a JWT for an account."),
         "disable": (DisableAccountApp, "Disable an account."),
+        "enable": (EnableAccountApp, "Enable an account that was disabled."),
     }
 
     def start(self) -> None:

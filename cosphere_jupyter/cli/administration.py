@@ -21,6 +21,7 @@ from ..services import Services, Settings
 
 ELSEWHERE = "WORKSPACE_IS_SERVED_ELSEWHERE"
 CREDENTIALS = "accounts/task_credentials/"
+ACTIONS = "api/v1/actions/"
 _PATIENCE = 30.0
 
 
@@ -67,13 +68,16 @@ class Administration:
 
         return str(self._run(directly, lambda server: server.token(email)))
 
-    def disable(self, email: str) -> None:
-        """Disable the account with this e-mail address: its credentials are void at once."""
+    def set_active(self, email: str, is_active: bool) -> None:
+        """Disable the account with this e-mail address, so that its credentials are void at once, or enable it.
+
+        What was void stays void: whoever is enabled signs in again.
+        """
 
         async def directly(services: Services) -> None:
-            await services.accounts.update((await services.accounts.find(email)).id, {"is_active": False})
+            await services.accounts.update((await services.accounts.find(email)).id, {"is_active": is_active})
 
-        self._run(directly, lambda server: server.disable(email))
+        self._run(directly, lambda server: server.set_active(email, is_active))
 
     def credentials(self) -> Sequence[dict[str, Any]]:
         """Return all secrets and API keys, without their texts."""
@@ -99,6 +103,25 @@ class Administration:
             lambda services: services.task_credentials.revoke(credential_id),
             lambda server: server.call("DELETE", f"{CREDENTIALS}{credential_id}"),
         )
+
+    def create_action(self, body: Any) -> dict[str, Any]:
+        """Create an action of objects and return it."""
+        from ..objects.actions import entity_of
+
+        async def directly(services: Services) -> dict[str, Any]:
+            return entity_of(await services.actions.create(body, await services.accounts.owner()))
+
+        return dict(self._run(directly, lambda server: server.call("POST", ACTIONS, body)))
+
+    def actions(self) -> Sequence[dict[str, Any]]:
+        """Return all actions of objects."""
+        from ..objects.actions import entity_of
+
+        async def directly(services: Services) -> Sequence[dict[str, Any]]:
+            return [entity_of(action) for action in await services.actions.bulk_read()]
+
+        found: Sequence[dict[str, Any]] = self._run(directly, lambda server: server.request("GET", ACTIONS))
+        return found
 
     def _run(self, directly: Callable[[Services], Awaitable[Any]], over_http: Callable[[_Server], Any]) -> Any:
         deadline = time.monotonic() + _PATIENCE
@@ -145,7 +168,10 @@ class _Server:
         claims = Claims(account["id"], account["email"], account["type"], account["epoch"])
         self._headers = {"Authorization": f"Bearer {signer.sign(claims)}"}
 
-    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    def call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        return dict(self.request(method, path, body))
+
+    def request(self, method: str, path: str, body: Any = None) -> Any:
         import httpx
 
         url = f"{self.url.rstrip('/')}/cosphere/{path}"
@@ -164,13 +190,13 @@ class _Server:
             raise AdministrationError(f"the server at {self.url} has this workspace open but: {error}") from None
         if answer.status_code >= 400:
             raise AdministrationError(_words_of(content))
-        return dict(content)
+        return content
 
     def token(self, email: str) -> str:
         return str(self.call("POST", f"accounts/{self._id(email)}/auth_tokens/")["token"])
 
-    def disable(self, email: str) -> None:
-        self.call("PUT", f"accounts/{self._id(email)}", {"is_active": False})
+    def set_active(self, email: str, is_active: bool) -> None:
+        self.call("PUT", f"accounts/{self._id(email)}", {"is_active": is_active})
 
     def create_credential(self, email: str | None, values: dict[str, Any]) -> str:
         account = {"account_id": self._id(email)} if email else {}

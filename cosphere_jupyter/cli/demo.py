@@ -180,7 +180,9 @@ def _look_inside(workspace: Workspace) -> None:
         _say("looked at by an earlier run")
     else:
         flights.update_samples()
-        _say(f"a sample of {len(flights.sample_rows)} rows and {len(flights.columns)} distributions in {_since(started)}")
+        _say(
+            f"a sample of {len(flights.sample_rows)} rows and {len(flights.columns)} distributions in {_since(started)}"
+        )
     for line in demo_view.columns(flights):
         _say(line)
 

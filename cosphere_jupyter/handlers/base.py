@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -19,7 +20,7 @@ from ..accounts.basic import Peer
 from ..accounts.identity import Caller
 from ..accounts.service import Account
 from ..accounts.task_credentials import Page
-from ..errors import AccessDenied, BodyUnreadable, CosphereError, Unauthenticated
+from ..errors import AccessDenied, BodyUnreadable, CosphereError, Unauthenticated, Unavailable
 from ..json_values import LARGEST_ID
 from .access import Access, Route
 from .fields import Fields, FieldsFor, parse_body, parse_query
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 SERVICES = "cosphere_services"
 RENDERED = "cosphere_rendered"
+# Why the workspace could not be opened when this was logged last.
+REFUSAL = "cosphere_refusal"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 # Parsing more than this on the event loop would be felt in notebooks.
 PARSE_ON_LOOP = 64 * 1024
@@ -41,6 +44,7 @@ class BaseHandler(ExtensionHandlerMixin, JupyterHandler):
 
     route: Route
     caller: Caller | None = None
+    _refusal: Unavailable | None = None
     # Long waits and polls are no sign that somebody is there: idle servers must still be culled.
     counts_as_activity = True
     content_type: ClassVar[str] = "application/json"
@@ -88,10 +92,18 @@ class BaseHandler(ExtensionHandlerMixin, JupyterHandler):
         if method not in self.route.access:
             raise HTTPError(405)
         access = self.route.access[method]
-        await self.services.ready()
+        await self._open_workspace()
         if access not in (Access.OPEN, Access.SIGNED_LINK):
             await self._authorise(access)
         self.set_cors_headers()
+
+    async def _open_workspace(self) -> None:
+        try:
+            await self.services.ready()
+        except Unavailable as error:
+            self._refusal = error
+            raise
+        self.settings.pop(REFUSAL, None)
 
     async def _authorise(self, access: Access) -> None:
         headers = self.request.headers
@@ -243,6 +255,17 @@ class BaseHandler(ExtensionHandlerMixin, JupyterHandler):
         if retry_after := getattr(error, "retry_after", None):
             self.set_header("Retry-After", str(retry_after))
         self.send_json(body, status)
+
+    def _log(self) -> None:
+        """Log the request; of all that are refused because the workspace is not open, one says so for the others."""
+        if self._refusal is None:
+            super()._log()
+            return
+        text = str(self._refusal)
+        is_new = self.settings.get(REFUSAL) != text
+        self.settings[REFUSAL] = text
+        level = logging.WARNING if is_new else logging.DEBUG
+        self.log.log(level, "Requests are refused: %s", text)
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         """Only the unexpected is worth a traceback."""

@@ -90,6 +90,9 @@ def test_accounts_are_administered_while_no_server_runs_and_the_server_knows_the
     run = commands_of(place)
     token = administer(run)
     refuse(run)
+    assert_said(run("enable", "rosa@lab.example"), "Enabled account rosa@lab.example")
+    assert run("token", "rosa@lab.example").returncode == 0
+    assert_failed(run("enable", "nobody@lab.example"), "no such account")
     assert not (place.data_dir / "owner.json").exists(), "nobody owns the directory any more"
     place.start()
     answer = place.call("GET", "/accounts/me", headers={"Authorization": f"Bearer {token}"})
@@ -107,6 +110,10 @@ def test_accounts_are_administered_while_a_server_runs_and_take_effect_at_once(p
     assert (refused.status_code, refused.json()["@event"]) == (401, "AUTH_TOKEN_MISSING_ACCOUNT")
     owner = place.call("GET", "/accounts/me").json()["email"]
     assert_failed(run("disable", owner), "last admin detected")
+    assert_said(run("enable", "ada@lab.example"), "Enabled account ada@lab.example")
+    assert place.call("GET", "/accounts/me", headers=bearer).status_code == 401, "what was void stays void"
+    bearer = {"Authorization": f"Bearer {run('token', 'ada@lab.example').stdout.strip()}"}
+    assert place.call("GET", "/accounts/me", headers=bearer).json()["email"] == "ada@lab.example"
     # The server was killed: the directory is nobody's, and the commands work on it as before.
     place.kill()
     assert_said(run("create", "later@lab.example"), "Created account 4: later@lab.example (RESEARCHER)")
@@ -171,5 +178,5 @@ def test_without_a_command_the_commands_are_listed(place: RealServer) -> None:
     )
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
-    for command in ("create", "list", "token", "disable"):
+    for command in ("create", "list", "token", "disable", "enable"):
         assert f"\n{command}\n" in result.stdout, result.stdout
