@@ -213,13 +213,13 @@ def item(table: Table) -> dict[str, Any]:
     rows = rows_of(table.columns)
     counts = Counter(_TYPES.get(column.type, "other") for column in table.columns)
     kinds = [(f"{count} {kind}", "kind") for kind, count in counts.most_common()]
-    maintainer = f"maintained by {clean(table.maintained_by.email, 80)}" if table.maintained_by else ""
     return {
         "key": str(table.id),
         "title": clean(table.name),
         "facts": rows_text(rows)
         if rows is not None
         else f"{len(table.columns):,} column{'' if len(table.columns) == 1 else 's'}",
-        "note": " · ".join(filter(None, [clean(table.description, 120), maintainer])),
+        "note": clean(table.description, 120),
+        "by": clean(table.maintained_by.email, 80) if table.maintained_by else "",
         "tags": [*((clean(tag, 64), "free") for tag in table.tags[:8]), *kinds],
     }

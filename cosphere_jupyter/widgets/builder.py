@@ -59,7 +59,7 @@ class RequestBuilder(Panel):
             chosen=list(start.columns) if start else [each.name for each in self.table.columns],
             empty="No column is named like that.",
         )
-        self._count, self._wrong = Message(), Message()
+        self._count, self._wrong, self._seed_wrong = Message(), Message(), Message()
         self._sample = ipywidgets.FloatSlider(
             value=1.0,
             min=0.0,
@@ -103,7 +103,7 @@ class RequestBuilder(Panel):
         add = button("Add a filter", self.add_filter)
         right = ipywidgets.VBox([
             ipywidgets.HTML(heading("Rows", 4)), self._rows, add,
-            ipywidgets.HTML(heading("Sample", 4)), sampling,
+            ipywidgets.HTML(heading("Sample", 4)), sampling, self._seed_wrong,
         ])  # fmt: skip
         right.add_class("cosphere-page")
         panes = ipywidgets.HBox([left, right])
@@ -174,12 +174,19 @@ class RequestBuilder(Panel):
             found = [row.filter for row in self._filters]
         return tuple(each for each in found if each is not None)
 
-    def add_filter(self, column: str | None = None, operator: str | None = None, value: Any = None) -> FilterRow:
-        """Add a filter, as the button does; without a column on one that has none yet."""
+    def add_filter(
+        self,
+        column: str | None = None,
+        operator: str | None = None,
+        value: Any = None,
+        *,
+        after: FilterRow | None = None,
+    ) -> FilterRow:
+        """Add a filter, as the button does; without a column on one that has none yet. It stands last, or ``after``."""
         with self._lock:
             row = FilterRow(self, self.table[column] if column is not None else self._free_column())
             row.put(operator, None if value is None else json_value(value))
-            self._filters.append(row)
+            self._filters.insert(len(self._filters) if after is None else self._filters.index(after) + 1, row)
             self._rows.children = list(self._filters)
         self.update()
         return row
@@ -209,7 +216,7 @@ class RequestBuilder(Panel):
                 if place < len(bounds):
                     bounds[place].put(operator, value)
                 else:
-                    self.add_filter(row.column.name, operator, value)
+                    self.add_filter(row.column.name, operator, value, after=row)
             for each in bounds[len(wanted) :]:
                 self.remove_filter(each)
         self.update()
@@ -222,15 +229,6 @@ class RequestBuilder(Panel):
             self._seed.value = "" if seed is None else str(seed)
             self._sample.value = ratio
 
-    def _sampled(self, query: Query) -> Query:
-        ratio, text = self._sample.value, self._seed.value.strip()
-        try:
-            seed = int(text) if text else None
-        except ValueError:
-            raise ValueError(f"a seed is a whole number, not {text!r}") from None
-        # All of the rows are the same with any seed.
-        return query.sample(round(float(ratio), 9), seed) if ratio < 1 else query
-
     # -- what comes of it ------------------------------------------------------------------------------------------
 
     def update(self) -> None:
@@ -238,11 +236,9 @@ class RequestBuilder(Panel):
         with self._lock:
             if not self._is_ready:
                 return
-            chosen = self.columns
-            self._count.say(f"{len(chosen):,} of {len(self.table.columns):,} chosen")
+            self._show_columns()
             self._show_filters()
-            query, wrong = self._read()
-            self._wrong.complain(wrong) if wrong else self._wrong.say("")
+            query = self._read()
             if query is not None:
                 self._python.text, self._json.text = query_call(query), spec_json(query)
             self._running.allow(query is not None)
@@ -250,15 +246,31 @@ class RequestBuilder(Panel):
                 self.set_trait("query", query)
                 self._estimate(query)
 
-    def _read(self) -> tuple[Query | None, str]:
-        if not self.columns:
-            return None, "Choose at least one column."
-        if broken := [row.column.name for row in self._filters if row.filter is None]:
-            return None, f"Something is wrong with the filter on {', '.join(map(clean, broken))}."
+    def _read(self) -> Query | None:
+        """Return the query that the controls say; None while something is wrong, which is told beside its control."""
+        seed, wrong_seed = self._read_seed()
+        self._seed_wrong.complain(wrong_seed) if wrong_seed else self._seed_wrong.say("")
+        if not self.columns or wrong_seed or any(row.filter is None for row in self._filters):
+            return None
+        query = self.table.select(*self.columns).where(*self.filters)
+        ratio = round(float(self._sample.value), 9)
+        # All of the rows are the same with any seed.
+        return query.sample(ratio, seed) if ratio < 1 else query
+
+    def _read_seed(self) -> tuple[int | None, str]:
+        text = self._seed.value.strip()
         try:
-            return self._sampled(self.table.select(*self.columns).where(*self.filters)), ""
-        except ValueError as error:
-            return None, f"{str(error)[:1].upper()}{str(error)[1:]}."
+            seed = int(text) if text else None
+        except ValueError:
+            return None, f"A seed is a whole number, not {text!r}."
+        return (seed, "") if seed is None or -(2**63) <= seed < 2**63 else (None, "This seed is too large.")
+
+    def _show_columns(self) -> None:
+        chosen = self.columns
+        if chosen:
+            self._count.say(f"{len(chosen):,} of {len(self.table.columns):,} chosen")
+        else:
+            self._count.complain("Choose at least one column.")
 
     def _show_filters(self) -> None:
         seen: set[str] = set()
@@ -266,6 +278,11 @@ class RequestBuilder(Panel):
             same = [each for each in self.filters if each.name == row.column.name]
             row.show_state(same, row.column.name not in seen)
             seen.add(row.column.name)
+        broken = dict.fromkeys(clean(row.column.name) for row in self._filters if row.filter is None)
+        # Filters may be many; this stands beside the button.
+        self._wrong.complain(
+            f"Something is wrong with the filter on {', '.join(broken)}."
+        ) if broken else self._wrong.say("")
 
     def _estimate(self, query: Query | None) -> None:
         if query is None:

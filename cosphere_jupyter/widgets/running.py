@@ -11,6 +11,7 @@ from traitlets import Bunch
 from ..client.errors import RequestTimeout
 from ..client.text import rows_text, size_text
 from .core import Message, button, quietly
+from .results import Results
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +44,9 @@ class Running(ipywidgets.VBox):
         first = ipywidgets.HBox([self._ask, size])
         for row in (first, self._row):
             row.add_class("cosphere-running")
-        super().__init__([first, self._row])
+        # The rows, once they are loaded.
+        self._rows = ipywidgets.VBox()
+        super().__init__([first, self._row, self._rows])
         self.add_class("cosphere-running-box")
         self._show(None)
 
@@ -67,6 +70,7 @@ class Running(ipywidgets.VBox):
                 return
             self._watched = watched = object()
             self._line.say("Asking …")
+            self._show_rows(None)
             builder._work(
                 "request",
                 quietly(builder.table.workspace.http, lambda: self._watch(query, watched)),
@@ -159,6 +163,8 @@ class Running(ipywidgets.VBox):
 
             def tell(frame: Any) -> None:
                 self._load.disabled = False
+                self._show_rows(frame)
+                self._load.layout.display = "none"
                 columns = len(frame.columns)
                 self._line.say(
                     f"Loaded: {rows_text(len(frame))}, {columns:,} column{'' if columns == 1 else 's'} in .dataframe"
@@ -169,3 +175,9 @@ class Running(ipywidgets.VBox):
                 self._fail(error)
 
             builder._work("load", quietly(builder.table.workspace.http, lambda: self.dataframe), tell, fail)
+
+    def _show_rows(self, frame: pd.DataFrame | None) -> None:
+        """Show rows in pages, in place of those of another request."""
+        before, self._rows.children = self._rows.children, () if frame is None else (Results(frame),)
+        for each in before:
+            each.close()

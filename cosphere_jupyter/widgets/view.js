@@ -234,7 +234,10 @@ function renderList({ model, el }) {
     const title = make("div", { class: "cosphere-title" }, many ? make("span", { class: "cosphere-check", "aria-hidden": "true" }) : null,
       make("bdi", { class: "cosphere-name" }, item.title), item.facts ? make("span", { class: "cosphere-facts" }, item.facts) : null);
     const node = make("div", { class: "cosphere-option", role: "option", id: `${id}-${place}` }, title);
-    if (item.note) node.append(make("div", { class: "cosphere-note" }, make("bdi", {}, item.note)));
+    if (item.note || item.by) {
+      const by = item.by ? make("span", { class: "cosphere-by", title: "maintained by" }, make("bdi", {}, item.by)) : null;
+      node.append(make("div", { class: "cosphere-note" }, make("bdi", { class: "cosphere-short" }, item.note ?? ""), by));
+    }
     if (item.tags?.length) {
       node.append(make("div", { class: "cosphere-tags" }, ...item.tags.map(([text, kind]) => make("span", { class: `cosphere-tag cosphere-${kind}` }, text))));
     }

@@ -68,8 +68,8 @@ class Table(View):
 class List(View):
     """A list to choose from: of one the arrow keys choose, of many Space and Enter do.
 
-    An item is ``{"key", "title"}`` and perhaps ``"facts"``, ``"note"`` and ``"tags"``; ``chosen`` holds keys, in the
-    order of choosing.
+    An item is ``{"key", "title"}`` and perhaps ``"facts"``, ``"note"``, ``"by"`` and ``"tags"``. ``chosen`` holds keys,
+    in the order of choosing.
     """
 
     part = traitlets.Unicode("list").tag(sync=True)

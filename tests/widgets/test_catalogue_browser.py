@@ -48,7 +48,7 @@ def test_it_begins_with_all_tables_and_says_what_they_are(browser: CatalogueBrow
     assert names(browser) == ["flights", "weather", "planes", "airports", "airlines"]
     shown = browser._list.items[0]
     assert shown["facts"] == "336,776 rows"
-    assert "in 2013" in shown["note"] and "maintained by " in shown["note"]
+    assert "in 2013" in shown["note"] and "@" in shown["by"]
     assert dict(shown["tags"]) == {
         "2013": "free", "nyc": "free", "14 integer": "kind", "4 text": "kind", "1 time": "kind"
     }  # fmt: skip

@@ -103,7 +103,7 @@ async def test_from_the_catalogue_to_a_request_by_keyboard(lab: RealServer) -> N
             await keys.press("Tab")
         assert await focused(notebook) == "None"
         await keys.press("Enter")
-        await page.get_by_text("0 of 8 chosen").wait_for()
+        await page.get_by_text("Choose at least one column.").wait_for()
         await keys.press("Tab")
         assert await focused(notebook) == "Columns"
         await keys.press(" ")

@@ -64,7 +64,7 @@ def test_it_begins_with_all_columns_and_rows(builder: RequestBuilder, flights: T
 
 def test_columns_are_chosen_in_the_order_of_choosing(builder: RequestBuilder) -> None:
     click(builder, "None")
-    assert builder.query is None and builder._wrong.text == "Choose at least one column."
+    assert builder.query is None and builder._count.text == "Choose at least one column."
     assert buttons(builder, "Request")[0].disabled
     for key in ("dest", "year", "carrier", "year", "nosuch", None):
         builder._columns._handle_custom_msg({"toggle": key}, [])
@@ -175,8 +175,10 @@ def test_days_and_times_are_picked(builder: RequestBuilder) -> None:
 
 def test_a_range_of_the_chart_becomes_two_filters_and_back(builder: RequestBuilder) -> None:
     row = builder.add_filter("dep_delay", ">", 30)
+    other = builder.add_filter("month", "=", 1)
     row._chart.set_state({"selection": [-15.0, 55.0]})
-    assert specs(builder) == ["dep_delay >= -15", "dep_delay <= 54"]
+    assert specs(builder) == ["dep_delay >= -15", "dep_delay <= 54", "month = 1"]
+    builder.remove_filter(other)
     first, second = builder._filters
     assert first._chart.selection == second._chart.selection == [-15.0, 55.0]
     assert second._chart.layout.display == "none", "one chart is enough for a column"
@@ -230,7 +232,9 @@ def test_a_sample_and_its_seed(builder: RequestBuilder) -> None:
     assert builder._python.text.endswith(".sample(0.1, seed=7)")
     assert json.loads(builder._json.text)["seed"] == 7
     builder._seed.set_state({"value": "seven"})
-    assert builder.query is None and builder._wrong.text == "A seed is a whole number, not 'seven'."
+    assert builder.query is None and builder._seed_wrong.text == "A seed is a whole number, not 'seven'."
+    builder._seed.set_state({"value": str(2**64)})
+    assert builder._seed_wrong.text == "This seed is too large."
     builder.sample(1.0)
     assert "randomize_ratio" not in builder.query.spec
 
