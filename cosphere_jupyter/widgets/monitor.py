@@ -78,7 +78,7 @@ class TaskMonitor(Panel):
             options=[(name.capitalize(), name) for name in _SHOWN], value=show, tooltips=["", "", ""]
         )
         self._filter.style.button_width = "auto"
-        self._sign_in = ipywidgets.VBox()
+        self._sign_in = ipywidgets.VBox(layout=ipywidgets.Layout(display="none"))
         self.children = self._laid_out()
         self.show = show
         traitlets.link((self, "show"), (self._filter, "value"))
@@ -131,11 +131,11 @@ class TaskMonitor(Panel):
         else:
             self._error.say("")
         if isinstance(problem, NotSignedIn) and not self._sign_in.children:
-            self._sign_in.children = (SignIn(self._workspace),)
+            self._sign_in.children, self._sign_in.layout.display = (SignIn(self._workspace),), None
         elif problem is None and self._sign_in.children:
             for each in self._sign_in.children:
                 each.close()
-            self._sign_in.children = ()
+            self._sign_in.children, self._sign_in.layout.display = (), "none"
 
     def _refresh(self) -> None:
         """Show what is known now; what has not changed is not sent."""

@@ -79,7 +79,7 @@ def _selection(spec: Any) -> str:
         if isinstance(each, Mapping):
             parts.append(f"{each.get('name')} {each.get('operator')} {each.get('value')}")
     if isinstance(ratio, int | float) and ratio < 1:
-        parts.append(f"{ratio:.3g} of the rows")
+        parts.append(f"{100 * ratio:.3g} % of the rows")
     return " · ".join(filter(None, parts))
 
 

@@ -12,6 +12,7 @@ from ..client.display import LONGEST_CELL
 from ..client.requests import Request
 from ..client.text import clean, rows_text
 from . import view
+from .code import quoted
 from .core import Message, Panel, button, quietly, unlabelled
 from .results_pages import Pages, cells, kinds, pages_of
 
@@ -62,15 +63,18 @@ class Results(Panel):
             button("»", lambda: self._go(self.pages), tooltip="Last page"),
         ]
         self._number = unlabelled(ipywidgets.BoundedIntText(value=1, min=1, max=1, description="Page"))
-        self._sort = ipywidgets.Dropdown(description="Sort by", options=[AS_THEY_CAME])
+        self._sort = ipywidgets.Dropdown(description="Sort by", options=[(AS_THEY_CAME, "")])
         self._down = ipywidgets.ToggleButton(description="Descending", disabled=True)
+        self._code = view.Code(label="The same in code")
         self._ready = False
         self.children = self._laid_out()
         self._observe()
         if isinstance(source, Request):
             self.set_trait("request", source)
+            self._tell_code()
             self._load(source)
         else:
+            self._code.layout.display = "none"
             self._take(pages_of(source))
 
     def _laid_out(self) -> list[ipywidgets.Widget]:
@@ -81,7 +85,7 @@ class Results(Panel):
         bar = ipywidgets.HBox([first, back, self._number, on, last, self._state, self._sort, self._down])
         bar.add_class("cosphere-pager")
         self.add_class("cosphere-results")
-        return [bar, self._error, self._table]
+        return [bar, self._error, self._table, self._code]
 
     def _observe(self) -> None:
         self.observe(lambda _: self._show(), "page")
@@ -131,7 +135,7 @@ class Results(Panel):
         left = len(pages.columns) - MOST_COLUMNS
         self._table.more = f"and {left:,} more columns" if left > 0 else ""
         names = [(clean(name, LONGEST_CELL), name) for name, _ in pages.columns]
-        self._sort.options = [(AS_THEY_CAME, None), *names]
+        self._sort.options = [(AS_THEY_CAME, ""), *((name, f"={key}") for name, key in names)]
         self._number.max = self.pages
         self._ready = True
         self._show()
@@ -181,14 +185,25 @@ class Results(Panel):
             names = [name for name, _ in self._pages.columns] if self._pages else []
             if column is not None and column not in names:
                 raise KeyError(f"there is no column {column!r}")
-            self._down.value, self._sort.value = descending, column
+            self._down.value, self._sort.value = descending, "" if column is None else f"={column}"
 
     def _on_sort(self) -> None:
         with self._lock:
-            column = self._sort.value
+            # What begins with = is the name of a column.
+            column = str(self._sort.value)[1:] if self._sort.value else None
             self._down.disabled = column is None
             order = None if column is None else (column, bool(self._down.value))
             if order != self._order and self._ready:
                 self._order = order
                 self.page = 1
+                self._tell_code()
                 self._show()
+
+    def _tell_code(self) -> None:
+        """Show the call that gives the same rows."""
+        order = ""
+        if self._order is not None:
+            column, is_down = self._order
+            order = f".sort_values({quoted(column)}{', ascending=False' if is_down else ''})"
+        if self.request is not None:
+            self._code.text = f"ws.requests[{self.request.id}].to_pandas(){order}"

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # A column and whether the greatest come first.
 Order = tuple[str, bool]
 _DICTIONARY = re.compile(r"dictionary<values=(\w+)")
+# Parts of seconds that are none.
+_ZEROS = re.compile(r"\.0+(?![0-9])")
 _NUMBERS = ("int", "uint", "float", "double", "halffloat", "decimal")
 
 
@@ -112,7 +114,7 @@ def _values(column: pa.ChunkedArray) -> list[Any]:
     if pa.types.is_temporal(column.type):
         # Arrow writes times of all years; Python knows 9,999.
         try:
-            return list(pc.cast(column, pa.string()).to_pylist())
+            return [text and _ZEROS.sub("", text) for text in pc.cast(column, pa.string()).to_pylist()]
         except pa.ArrowException:
             pass
     return list(column.to_pylist())
