@@ -146,6 +146,7 @@ def _tags(context: Context, schema: dict[str, Any], value: Any, path: Path) -> C
     for index, each in enumerate(tags):
         if error := tag_error(each, context.strict):
             context.add(error, (*path, index))
+    context.properties.append(Property(path, "other"))
     names = [each for each in tags if isinstance(each, str)]
     for each in dict.fromkeys(names):
         context.properties.append(Property(path, "tag", text=each))
