@@ -107,9 +107,9 @@ def _describe(error: BaseException | None, status: int) -> tuple[int, str]:
     if isinstance(error, BodyUnreadable):
         return 400, UNREADABLE
     if isinstance(error, NotCurrent):
-        return 412, "; ".join(text for texts in (error.errors or {}).values() for text in texts)
+        return 412, str(error)
     if isinstance(error, Invalid):
-        return 400, error.message if isinstance(error, Refused) else str(error)
+        return 400, str(error)
     if isinstance(error, Unauthenticated):
         return 401, f"you are not known: {error.reason.replace('_', ' ').lower()}"
     if isinstance(error, AccessDenied):

@@ -28,13 +28,15 @@ class Refused(ModelInvalid):
         self.message = message
         self.paths = paths
 
+    def __str__(self) -> str:
+        return self.message
 
-class NotCurrent(ModelInvalid):
+
+class NotCurrent(Refused):
     """The caller asked for a change of a version (``If-Match``) that is not the current one any more."""
 
     def __init__(self, version_id: int) -> None:
-        super().__init__({"__all__": [f"the current version is {version_id}"]})
-        self.version_id = version_id
+        super().__init__(f"the current version is {version_id}")
 
 
 @dataclass(frozen=True)
