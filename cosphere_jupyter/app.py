@@ -108,6 +108,7 @@ class CosphereApp(ExtensionApp):
         "account": ("cosphere_jupyter.cli.account.AccountApp", "Create, list and disable accounts, and make tokens."),
         "secret": ("cosphere_jupyter.cli.credentials.SecretApp", "Create, list and revoke secrets for programs."),
         "apikey": ("cosphere_jupyter.cli.credentials.ApiKeyApp", "Create, list and revoke API keys for web pages."),
+        "action": ("cosphere_jupyter.cli.actions.ActionApp", "Create and list actions: the kinds of objects."),
         "demo": ("cosphere_jupyter.cli.demo.DemoApp", "Show the main job on real data."),
     }
 
