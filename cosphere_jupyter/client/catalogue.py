@@ -21,7 +21,7 @@ __all__ = ["Account", "Catalogue", "Column", "Table", "TableList"]
 # How long names are good for tab completion, and of how many tables.
 NAMES_SECONDS = 10.0
 MOST_NAMES = 1000
-PAGE = 500
+PAGE = 100
 JUST_NOW = 1.0
 # Of how many tables a name that is not there may be a slip of the pen, and the pieces that these are found by.
 MOST_CLOSE = 100
@@ -87,7 +87,7 @@ class Catalogue(Collection[Table], Html):
         >>> ws.catalogue.search("temperature", tag="iot")
         """
         params = {"query": _query(text), "tag": tag, "has_samples": has_samples}
-        tables = self._read({**params, "limit": limit, "offset": offset or None})
+        tables = self._read_pages(params, limit, offset)
         title = f"Tables named like {text!r}" if text.split() else "Tables"
         return TableList(tables, title if tag is None else f"{title} with the tag {tag!r}")
 
@@ -112,14 +112,9 @@ class Catalogue(Collection[Table], Html):
 
     def __iter__(self) -> Iterator[Table]:
         """Go through all tables, as they are now."""
-        known: list[Table] = []
-        while True:
-            page = self._read({"limit": PAGE, "offset": len(known) or None})
-            known.extend(page)
-            if len(page) < PAGE:
-                break
-        self._known, self._counted_at = known, time.monotonic()
-        return iter(known)
+        self._known = self._read_pages({})
+        self._counted_at = time.monotonic()
+        return iter(self._known)
 
     def __len__(self) -> int:
         # list() goes through all and then asks how many there are.
@@ -168,6 +163,16 @@ class Catalogue(Collection[Table], Html):
         """Read the names again for the next completion."""
         self._names = None
         self._counted_at = -math.inf
+
+    def _read_pages(self, params: Mapping[str, Any], limit: int | None = None, offset: int = 0) -> list[Table]:
+        """Read ``limit`` tables (None: all) from ``offset`` on, some at a time: each comes with all of its sample."""
+        found: list[Table] = []
+        while True:
+            wanted = PAGE if limit is None else min(PAGE, limit - len(found))
+            page = self._read({**params, "limit": wanted, "offset": offset + len(found) or None})
+            found.extend(page)
+            if len(page) < wanted or len(found) == limit:
+                return found
 
     def _read(self, params: Mapping[str, Any]) -> list[Table]:
         query = {name: _parameter(value) for name, value in params.items() if value is not None}

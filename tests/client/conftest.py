@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from client.workspace_server import WorkspaceServer, column
+from real_server import RealServer
 
 from cosphere_jupyter import Workspace
 
@@ -43,9 +45,24 @@ def server(tmp_path: Path) -> Iterator[WorkspaceServer]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def real(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
+    """A real ``jupyter server``; what the module's ``FLIGHTS`` selects lies there in ``flights.parquet``."""
+    server = RealServer(tmp_path_factory.mktemp("real"))
+    if select := getattr(request.module, "FLIGHTS", None):
+        duckdb.sql(f"COPY ({select}) TO '{server.root / 'flights.parquet'}' (FORMAT parquet)")
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
 @pytest.fixture
-def ws(server: WorkspaceServer) -> Iterator[Workspace]:
-    with Workspace(server.url, server.token) as workspace:
+def ws(request: pytest.FixtureRequest) -> Iterator[Workspace]:
+    """A workspace of the module's ``SERVER``: the fixture ``server``, if it names no other."""
+    served = request.getfixturevalue(getattr(request.module, "SERVER", "server"))
+    with Workspace(served.url, served.token) as workspace:
         yield workspace
 
 

@@ -2,36 +2,15 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
+from client.flights import ROWS, ask, downloads
 from client.workspace_server import WorkspaceServer
 
 from cosphere_jupyter import ResultUnreadable, Workspace
 from cosphere_jupyter.client import download
-from cosphere_jupyter.client.requests import Request
-
-START = datetime.datetime(2013, 1, 1)
-ROWS = pa.table(
-    {
-        "carrier": ["UA", None, "AA", "UA"] * 250,
-        "dep_delay": pa.array([None, *range(999)], pa.int64()),
-        "air_time": [each / 3 for each in range(1000)],
-        "time hour": pa.array([START + datetime.timedelta(hours=each) for each in range(1000)], pa.timestamp("us")),
-    }
-)
-
-
-def ask(ws: Workspace, *columns: str) -> Request:
-    return ws.catalogue["flights"].select(*columns).request()
-
-
-def downloads(server: WorkspaceServer) -> list[str]:
-    return [path.rpartition("/")[2] for path in server.paths("/results/") if path.endswith(".parquet")]
-
 
 # Frames
 

@@ -14,30 +14,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from client.flights import ROWS, START, ask, downloads
 from client.workspace_server import WorkspaceServer, column
 
 from cosphere_jupyter import ResultTooLarge, Workspace
 from cosphere_jupyter.client import download, loading
-from cosphere_jupyter.client.requests import Request
-
-START = datetime.datetime(2013, 1, 1)
-ROWS = pa.table(
-    {
-        "carrier": ["UA", None, "AA", "UA"] * 250,
-        "dep_delay": pa.array([None, *range(999)], pa.int64()),
-        "air_time": [each / 3 for each in range(1000)],
-        "time hour": pa.array([START + datetime.timedelta(hours=each) for each in range(1000)], pa.timestamp("us")),
-    }
-)
-
-
-def ask(ws: Workspace, *columns: str) -> Request:
-    return ws.catalogue["flights"].select(*columns).request()
-
-
-def downloads(server: WorkspaceServer) -> list[str]:
-    return [path.rpartition("/")[2] for path in server.paths("/results/") if path.endswith(".parquet")]
-
 
 # Frames
 

@@ -140,6 +140,8 @@ def test_a_search_sends_words_as_they_are_written(ws: Workspace, server: Workspa
         "limit": "5",
         "offset": "10",
     }
+    assert list(found) == []
+    found = ws.catalogue.search("flights")
     assert [each.name for each in found] == ["flights"]
     assert found[0].columns[0].is_enum
     assert list(found[:1]) == list(found)
@@ -147,7 +149,7 @@ def test_a_search_sends_words_as_they_are_written(ws: Workspace, server: Workspa
 
 def test_a_search_for_nothing_lists_all(ws: Workspace, server: WorkspaceServer):
     ws.catalogue.search()
-    assert server.bodies[-1] == {}
+    assert server.bodies[-1] == {"limit": "100"}
     assert _query(" & | ") is None
     assert len(ws.catalogue) == 1
     assert [table.name for table in ws.catalogue] == ["flights"]

@@ -174,7 +174,7 @@ def test_descriptions_and_tags_are_sent_and_read(ws: Workspace, server: Workspac
     with pytest.raises(TypeError, match=r"as in \['iot'\]"):
         table.update(tags="iot")
     found = ws.catalogue.search("temperature", tag="iot")
-    assert server.bodies[-1] == {"query": "|temperature", "tag": "iot"}
+    assert server.bodies[-1] == {"query": "|temperature", "tag": "iot", "limit": "100"}
     assert "'iot'" in repr(found)
 
 
@@ -199,10 +199,28 @@ def test_permissions_are_given_and_replaced(ws: Workspace, table: Table):
 def test_the_whole_catalogue_is_read_page_by_page(ws: Workspace, server: WorkspaceServer):
     for number in range(1100):
         server.add_item(f"t{number}", [column("a")])
-    asked = len(server.seen)
     assert len(list(ws.catalogue)) == 1101
-    assert len(server.seen) == asked + 3
+    assert [body.get("offset") for body in server.bodies] == [None, *(str(start) for start in range(100, 1101, 100))]
     assert "and 1,001 more" in ws.catalogue._repr_html_()
+
+
+def test_a_search_is_read_page_by_page_as_far_as_it_is_wanted(ws: Workspace, server: WorkspaceServer):
+    for number in range(250):
+        server.add_item(f"t{number}", [column("a")])
+    for limit, offset, pages in (
+        (None, 0, [(100, None), (100, 100), (100, 200)]),
+        (None, 51, [(100, 51), (100, 151), (100, 251)]),
+        (120, 3, [(100, 3), (20, 103)]),
+        (200, 0, [(100, None), (100, 100)]),
+        (7, 0, [(7, None)]),
+    ):
+        server.bodies.clear()
+        found = ws.catalogue.search("t", limit=limit, offset=offset)
+        asked = [(int(body["limit"]), int(body["offset"]) if "offset" in body else None) for body in server.bodies]
+        assert asked == pages
+        names = [table.name for table in found]
+        everything = ["flights", *(f"t{number}" for number in range(250))]
+        assert names == everything[offset:][:limit]
 
 
 # Polars

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,28 +32,14 @@ from cosphere_jupyter.client.catalogue import Table
 
 pytestmark = pytest.mark.slow
 
+SERVER = "real"
 ROWS = 200_000
-COLUMNS = f"""
+FLIGHTS = f"""
     SELECT range AS n, range / 4 AS half, 'c' || range % 5 AS carrier, range % 2 = 0 AS even,
            TIMESTAMP '2013-01-01' + INTERVAL (range) MINUTE AS "time hour",
            CASE WHEN range % 10 = 0 THEN NULL ELSE 'text ' || range END AS note
     FROM range({ROWS})
 """
-
-
-@pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
-    server = RealServer(tmp_path_factory.mktemp("real"))
-    duckdb.sql(f"COPY ({COLUMNS}) TO '{server.root / 'flights.parquet'}' (FORMAT parquet)")
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def ws(real: RealServer) -> Iterator[Workspace]:
-    with Workspace(real.url, real.token) as workspace:
-        yield workspace
 
 
 @pytest.fixture
@@ -67,7 +52,7 @@ def flights(ws: Workspace) -> Table:
 
 @pytest.fixture(scope="module")
 def expected() -> pd.DataFrame:
-    return duckdb.sql(COLUMNS).df()
+    return duckdb.sql(FLIGHTS).df()
 
 
 def jwt(real: RealServer, email: str, type: str = "RESEARCHER") -> str:
@@ -194,7 +179,7 @@ def test_the_servers_words_reach_the_user(ws: Workspace, flights: Table):
 
 def test_a_failed_request_says_why(real: RealServer, ws: Workspace):
     source = real.root / "broken.parquet"
-    duckdb.sql(f"COPY ({COLUMNS}) TO '{source}' (FORMAT parquet)")
+    duckdb.sql(f"COPY ({FLIGHTS}) TO '{source}' (FORMAT parquet)")
     table = ws.catalogue.create(name="broken", source="broken.parquet")
     data = bytearray(source.read_bytes())
     data[4 : len(data) // 2] = os.urandom(len(data) // 2 - 4)

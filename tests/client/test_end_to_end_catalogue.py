@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -18,28 +17,14 @@ from cosphere_jupyter.client.table import Table
 
 pytestmark = pytest.mark.slow
 
+SERVER = "real"
 ROWS = 50_000
-COLUMNS = f"""
+FLIGHTS = f"""
     SELECT range AS n, range / 4 AS half, 'c' || range % 5 AS carrier, range % 3 = 0 AS even,
            TIMESTAMP '2013-01-01' + INTERVAL (range % 500) HOUR AS "time hour",
            CASE WHEN range % 10 = 0 THEN NULL ELSE range % 7 END AS gaps, '<script>' || range AS "<b>note</b>"
     FROM range({ROWS})
 """
-
-
-@pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
-    server = RealServer(tmp_path_factory.mktemp("real"))
-    duckdb.sql(f"COPY ({COLUMNS}) TO '{server.root / 'flights.parquet'}' (FORMAT parquet)")
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def ws(real: RealServer) -> Iterator[Workspace]:
-    with Workspace(real.url, real.token) as workspace:
-        yield workspace
 
 
 @pytest.fixture

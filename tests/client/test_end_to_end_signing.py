@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +19,10 @@ pytestmark = pytest.mark.slow
 EMAIL, PASSWORD = "rosa@lab.example", "correct horse battery staple"
 
 
-@pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
-    server = RealServer(tmp_path_factory.mktemp("real"))
-    server.start()
-    created = server.call("POST", "/accounts/", {"email": EMAIL, "password": PASSWORD})
+@pytest.fixture(scope="module", autouse=True)
+def rosa(real: RealServer) -> None:
+    created = real.call("POST", "/accounts/", {"email": EMAIL, "password": PASSWORD})
     assert created.status_code == 201, created.text
-    yield server
-    server.stop()
 
 
 def attach(real: RealServer, page: str) -> None:

@@ -108,9 +108,8 @@ class Items(Base):
         name = self.get_query_argument("name", None)
         self.server.bodies.append({key: values[-1].decode() for key, values in self.request.query_arguments.items()})
         items = [item for item in self.server.items if name is None or item["name"] == name]
-        if not self.get_query_argument("query", None):
-            start = int(self.get_query_argument("offset", "0"))
-            items = items[start:][: int(self.get_query_argument("limit", "10000"))]
+        start = int(self.get_query_argument("offset", "0"))
+        items = items[start:][: int(self.get_query_argument("limit", "10000"))]
         self.answer("CATALOGUEITEMS_BULK_READ", {"items": items})
 
     def post(self) -> None:
