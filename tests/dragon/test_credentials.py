@@ -48,7 +48,7 @@ async def test_a_secret_is_sent_in_one_of_two_places(credential: Callable[..., A
     good: list[tuple[str, dict[str, str]]] = [
         ("the body", {}),
         ("the body beside the raw secret", {"Authorization": secret}),
-        ("the body beside another scheme", {"Authorization": "Basic cm9zYTpyb3Nh"}),
+        ("the body beside a scheme of others", {"Authorization": "Digest cm9zYTpyb3Nh"}),
         ("the body and the header, both the same", {"Authorization": f"Secret {secret}"}),
     ]
     for name, headers in good:
