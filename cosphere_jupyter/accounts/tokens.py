@@ -1,7 +1,8 @@
 """The workspace's own JSON Web Tokens (RFC 7519), signed with HMAC-SHA256.
 
-Claims: ``id``, ``email``, ``type`` and ``exp`` as the CoSphere API has them; ``iat``, ``iss``, ``jti`` and ``epoch``
-are ours. The role is never read from a token: it names the account as it was, and the account must still be so.
+Claims: ``id``, ``email``, ``type`` and ``exp`` as the CoSphere API has them; ``iat``, ``iss``, ``aud``, ``jti`` and
+``epoch`` are ours. The role is never read from a token: it names the account as it was, and the account must still be
+so. A token that names another issuer or audience is refused; one that names none is of before, and good while it lasts.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import jwt
 
 from ..errors import Unauthenticated
 
-ISSUER = "cosphere"
+ISSUER = AUDIENCE = "cosphere"
 ALGORITHM = "HS256"
 KEY_BYTES = 32
 
@@ -70,6 +71,7 @@ class TokenSigner:
             "type": claims.type,
             "epoch": claims.epoch,
             "iss": ISSUER,
+            "aud": AUDIENCE,
             "iat": issued,
             "exp": issued + self._lifetime,
             "jti": secrets.token_hex(8),
@@ -101,5 +103,8 @@ class TokenSigner:
             raise Unauthenticated("AUTH_TOKEN_WAS_BROKEN") from None
         # The library takes a number's text for a number.
         if isinstance(payload["exp"], str) or payload["exp"] > time.time() + self._lifetime + 60:
+            raise Unauthenticated("AUTH_TOKEN_WAS_BROKEN")
+        audience = payload.get("aud", AUDIENCE)
+        if payload.get("iss", ISSUER) != ISSUER or AUDIENCE not in (audience if type(audience) is list else [audience]):
             raise Unauthenticated("AUTH_TOKEN_WAS_BROKEN")
         return payload

@@ -181,6 +181,7 @@ async def test_a_token_is_made_for_an_account(owner: Api, researcher: Api) -> No
         "type": "RESEARCHER",
     }
     assert claims["exp"] - claims["iat"] == 86400
+    assert (claims["iss"], claims["aud"]) == ("cosphere", "cosphere")
     other = (await owner.post(f"/accounts/{researcher.account['id']}/auth_tokens/")).json["token"]
     assert other != token
     assert (await researcher.get("/accounts/me")).status == 200, "an older token goes on"

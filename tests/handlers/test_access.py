@@ -260,7 +260,12 @@ async def test_tokens_beyond_the_one_kind_that_is_made_here_are_refused(
         answer = await owner.of(f"Bearer {token}").get("/accounts/me")
         return answer.status, answer.event
 
-    assert await answer_to(forge(account)) == (200, "ACCOUNT_READ")
+    good = (200, "ACCOUNT_READ")
+    assert await answer_to(forge(account)) == good
+    # Tokens of before named no issuer, or no audience.
+    assert await answer_to(jwt.encode(payload(), key)) == good
+    assert await answer_to(jwt.encode(payload(iss="cosphere"), key)) == good
+    assert await answer_to(jwt.encode(payload(iss="cosphere", aud=["lab", "cosphere"]), key)) == good
     tokens = {
         "HS512": jwt.encode(payload(), key * 2, algorithm="HS512"),
         "HS384": jwt.encode(payload(), key * 2, algorithm="HS384"),
@@ -286,6 +291,14 @@ async def test_tokens_beyond_the_one_kind_that_is_made_here_are_refused(
         "id true": forge({**account, "id": True}),
         "email a number": forge({**account, "email": 7}),
         "type a list": forge({**account, "type": ["ADMIN"]}),
+        "another issuer": forge(account, iss="https://accounts.example"),
+        "issuer null": signed_by_hand({"alg": "HS256"}, payload(iss=None), key),
+        "issuer a list": signed_by_hand({"alg": "HS256"}, payload(iss=["cosphere"]), key),
+        "another audience": forge(account, aud="cosphere-tasks"),
+        "other audiences": forge(account, aud=["a", "b"]),
+        "no audience of several": forge(account, aud=[]),
+        "audience null": signed_by_hand({"alg": "HS256"}, payload(aud=None), key),
+        "audience an object": forge(account, aud={"cosphere": 1}),
         "payload a list": jwt.PyJWS().encode(b"[1]", key),
         "payload no JSON": jwt.PyJWS().encode(b"\xff\xfe", key),
         "payload deep": jwt.PyJWS().encode(b"[" * 3000 + b"]" * 3000, key),
