@@ -37,7 +37,9 @@ __all__ = [
     "parse",
 ]
 
-DEEPEST_QUERY = 12
+# Together they stay below what the parser of SQLite takes.
+DEEPEST_QUERY = 8
+MOST_STEPS = 4
 MOST_TERMS = 100
 
 Path = tuple[str, ...]
@@ -120,8 +122,22 @@ _ALLOWED: dict[type, set[str]] = {
 
 def parse(text: str) -> Query:
     """Return the tree of a search; one without any words is of everything. ``SearchInvalid`` says what is wrong."""
-    parser = _Parser(list(tokens(text)))
-    return parser.whole()
+    query = _Parser(list(tokens(text))).whole()
+    if _steps(query) > MOST_STEPS:
+        raise SearchInvalid(f"The search query must have at most {MOST_STEPS} references and items inside each other")
+    return query
+
+
+def _steps(query: Query) -> int:
+    """Return how many references and items lie inside each other at most."""
+    if isinstance(query, Several):
+        return max(map(_steps, query.parts), default=0)
+    if isinstance(query, Not):
+        return _steps(query.part)
+    if isinstance(query, (FileNamed, Tagged)):
+        return 0
+    own = sum(each.startswith("*") for each in query.path)
+    return own + 1 + _steps(query.part) if isinstance(query, Items) else own
 
 
 class _Parser:

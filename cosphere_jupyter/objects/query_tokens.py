@@ -12,7 +12,6 @@ from ..json_values import is_storable
 from .quantities import UnitsInvalid, to_base, units_of
 
 LONGEST_QUERY = 2_000
-MOST_REFERENCES = 8
 
 
 class SearchInvalid(QueryInvalid):
@@ -216,8 +215,6 @@ def _word(query: str, start: int) -> tuple[Token, int]:
     path = tuple(text.removesuffix(".").split(".") if opens else text.split("."))
     if not all(_SEGMENT.fullmatch(each) for each in path):
         raise SearchInvalid(f"Invalid attribute name: {text[:40]}")
-    if sum(each.startswith("*") for each in path) > MOST_REFERENCES:
-        raise SearchInvalid("Too many references")
     return Attribute(path, opens), found.end()
 
 
