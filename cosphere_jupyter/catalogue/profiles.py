@@ -158,7 +158,7 @@ class Profiles:
             Conflict: `FAILED`; the item is what it was.
         """
         key = await self._database.write(lambda connection: _find_or_enqueue(connection, item_id, caller_id))
-        self._engine.wake()
+        self._engine.wake([key], caller_id)
         task = await self._end_of(key)
         if task.state.status != "success":
             await self._database.read(lambda connection: read_item(connection, item_id))

@@ -89,10 +89,15 @@ class Downloads:
         item, query = await self.select(item_id, spec, caller)
         version = await self._version_of(item)
         identity = rules.fingerprint(item, query, version)
-        if found := await self._database.read(lambda connection: self._find_ready(connection, identity, caller)):
+
+        def look(connection: Connection) -> tuple[DownloadRequest | None, Estimate | None]:
+            found = self._find_ready(connection, identity, caller)
+            return found, None if found else quick_estimate(connection, item, query, version)
+
+        found, expected = await self._database.read(look)
+        if found:
             return found, False
         values = {"catalogue_item_id": item.id, "spec": spec, "fingerprint": identity, "data_version": version}
-        expected = await self._database.read(lambda connection: quick_estimate(connection, item, query, version))
         values["estimated_size"] = expected.size if expected else None
         try:
             request, created, gone = await self._database.write(
@@ -207,18 +212,22 @@ class Downloads:
             new = {"created_by_id": caller.id, "is_cancelled": False, "created_at": moment, "updated_at": moment}
             statement = insert(download_requests).values(**values, **new).returning(download_requests.c.id)
             request_id = connection.execute(statement).scalar_one()
+            self._add_waiter(connection, request_id, caller)
         else:
             request_id = row.id
-        self._add_waiter(connection, request_id, caller)
+            if not self._is_waiter(connection, request_id, caller):
+                self._add_waiter(connection, request_id, caller)
         gone = self._revive(connection, request_id, expected, caller)
         by_id = select(download_requests).where(download_requests.c.id == request_id)
         return _requests(connection, connection.execute(by_id).all())[0], created, gone
 
-    def _add_waiter(self, connection: Connection, request_id: int, caller: Account) -> None:
+    def _is_waiter(self, connection: Connection, request_id: int, caller: Account) -> bool:
         waits = (download_waiters.c.request_id == request_id) & (download_waiters.c.account_id == caller.id)
-        if connection.execute(select(download_waiters.c.account_id).where(waits)).first() is None:
-            row = {"request_id": request_id, "account_id": caller.id, "created_at": now()}
-            connection.execute(insert(download_waiters).values(row))
+        return connection.execute(select(download_waiters.c.account_id).where(waits)).first() is not None
+
+    def _add_waiter(self, connection: Connection, request_id: int, caller: Account) -> None:
+        row = {"request_id": request_id, "account_id": caller.id, "created_at": now()}
+        connection.execute(insert(download_waiters).values(row))
 
     def _revive(self, connection: Connection, request_id: int, expected: Estimate | None, caller: Account) -> list[str]:
         """Make a request count again, and run if it has no result; returns the results that had to go for its own."""
