@@ -21,6 +21,7 @@ MOST = 10**15
 # Lists that are longer are put together in a thread.
 RENDER_ON_LOOP = 50
 
+_FALSE = ("false", "0", "no", "off")
 _ETAG = re.compile(r'"(\d{1,16})\.(\d{1,16})"')
 _NAME_ONLY = {"title": "Object", "type": "object", "properties": {"name": {"title": "Name", "type": "text"}}}
 
@@ -78,6 +79,8 @@ class ObjectsHandler(SamplesHandler):
         if action_id is not None and not re.fullmatch(r"-?[0-9]{1,16}", action_id):
             raise Refused("Unable to parse action_id")
         return Wanted(
+            query=self.argument("q") or None,
+            is_simple=(self.argument("use_advanced_search") or "").lower() in _FALSE,
             action_id=None if action_id is None else int(action_id),
             action_type=_type_of(self.argument("action_type") or self.argument("action_type_id")),
             limit=_number(self.argument("limit"), 1),

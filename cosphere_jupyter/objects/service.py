@@ -6,11 +6,12 @@ what was checked is still so, and checks anew if it is not: of two writers with 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Text, insert, select, type_coerce, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, Text, insert, select, true, type_coerce, update
 
 from ..accounts.service import Account
 from ..database.engine import Database
@@ -23,9 +24,11 @@ from .actions import entity_of as entity_of
 from .bodies import Checked, Current, check_new, check_next
 from .index import index, references_of
 from .log import CREATED, EDITED, note
+from .query import SearchInvalid
 from .records import RESOURCE, TYPE_IDS, TYPE_NAMES, ObjectVersion, Refused
 from .records import Action as Action
 from .records import NotCurrent as NotCurrent
+from .search import search
 from .tables import actions, object_versions, objects
 
 __all__ = ["RESOURCE", "TYPE_IDS", "TYPE_NAMES", "Made", "ObjectVersion", "Objects", "Refused", "Wanted"]
@@ -46,7 +49,9 @@ class Wanted:
 
     action_id: int | None = None
     action_type: str | None = None
-    condition: ColumnElement[bool] | None = None
+    # A search, in the grammar or, if it ``is_simple``, a text that is looked for anywhere.
+    query: str | None = None
+    is_simple: bool = False
     limit: int | None = None
     offset: int = 0
     is_hidden: bool = False
@@ -75,9 +80,11 @@ class Objects:
     async def bulk_read(self, wanted: Wanted, caller: Account) -> list[ObjectVersion]:
         """Return the current versions of the objects that are wanted and that the caller may read.
 
-        ``Refused`` if ``action_id`` is no action's.
+        ``Refused`` if ``action_id`` is no action's, or ``query`` no search.
         """
-        return await self._database.read(lambda connection: _bulk_read(connection, wanted, caller))
+        # In a thread: the first search with units loads their definitions.
+        found = await asyncio.to_thread(_condition, wanted, caller)
+        return await self._database.read(lambda connection: _bulk_read(connection, wanted, found, caller))
 
     async def create(self, bodies: Sequence[Any], caller: Account) -> list[Made]:
         """Make an object of each body, or none of any; ``Refused`` names the rule that one breaks."""
@@ -193,8 +200,19 @@ def _versions(connection: Connection, object_id: int, caller: Account) -> list[O
     return [as_version(row) for row in connection.execute(query)]
 
 
-def _bulk_read(connection: Connection, wanted: Wanted, caller: Account) -> list[ObjectVersion]:
-    query = current_versions().where(may_read(caller), objects.c.is_hidden.is_(wanted.is_hidden))
+def _condition(wanted: Wanted, caller: Account) -> ColumnElement[bool]:
+    if wanted.query is None:
+        return true()
+    try:
+        return search(wanted.query, caller, is_simple=wanted.is_simple)
+    except SearchInvalid as error:
+        raise Refused(f"Error: {error}") from None
+
+
+def _bulk_read(
+    connection: Connection, wanted: Wanted, found: ColumnElement[bool], caller: Account
+) -> list[ObjectVersion]:
+    query = current_versions().where(found, may_read(caller), objects.c.is_hidden.is_(wanted.is_hidden))
     if wanted.action_id is not None:
         has_id = actions.c.id == wanted.action_id
         if abs(wanted.action_id) > LARGEST_ID or not connection.execute(select(actions.c.id).where(has_id)).first():
@@ -203,8 +221,6 @@ def _bulk_read(connection: Connection, wanted: Wanted, caller: Account) -> list[
     if wanted.action_type is not None:
         of_type = select(actions.c.id).where(actions.c.type == wanted.action_type)
         query = query.where(objects.c.action_id.in_(of_type))
-    if wanted.condition is not None:
-        query = query.where(wanted.condition)
     page = query.order_by(objects.c.id.desc()).limit(wanted.limit).offset(wanted.offset)
     return [as_version(row) for row in connection.execute(page)]
 
