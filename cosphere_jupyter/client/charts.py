@@ -183,7 +183,11 @@ def _given_bins(moments: Sequence[tuple[datetime, int]], ends: Sequence[datetime
     for place, (_, count) in zip(places, moments, strict=True):
         bins[place] += count
     in_days = width >= 86_400 or first.time() == last.time() == datetime.min.time()
-    low, high = (_moment_text(moment, in_days) for moment in (first, last))
+    if len(bins) > 1 and width < 60 and first.date() == last.date():
+        # Both ends would look the same to the minute, and there is no room for two days with seconds.
+        low, high = first.isoformat(" ", "seconds"), last.time().isoformat(_precision(width))
+    else:
+        low, high = (_moment_text(moment, in_days) for moment in (first, last))
     return {"bins": tuple(bins), "low": low, "high": high, "start": (first - EPOCH).total_seconds(), "width": width}
 
 
@@ -200,9 +204,13 @@ def _time_bins(moments: Sequence[tuple[datetime, int]]) -> dict[str, Any]:
     return {"bins": tuple(bins), "low": low, "high": high, "start": start, "width": width}
 
 
-def _moment_text(moment: datetime, in_days: bool) -> str:
+def _moment_text(moment: datetime, in_days: bool, width: float = 60) -> str:
     # isoformat, as strftime writes the year 12 differently on each system.
-    return moment.date().isoformat() if in_days else moment.isoformat(" ", "minutes")
+    return moment.date().isoformat() if in_days else moment.isoformat(" ", _precision(width))
+
+
+def _precision(width: float) -> str:
+    return "minutes" if width >= 60 else "seconds" if width >= 1 else "milliseconds"
 
 
 def _moment(value: Any) -> datetime | None:
@@ -234,7 +242,7 @@ def _bin_text(found: Shape, place: int, kind: str) -> str:
     left, right = found.start + place * found.width, found.start + (place + 1) * found.width
     if kind == "DATETIME":
         in_days = found.width >= 86_400 or not (left % 86_400 or right % 86_400)
-        first, last = (_moment_text(EPOCH + timedelta(seconds=each), in_days) for each in (left, right))
+        first, last = (_moment_text(EPOCH + timedelta(seconds=each), in_days, found.width) for each in (left, right))
         return first if first == last else f"{first} to {last}"
     if kind == "INTEGER" and isinstance(left, int):
         return number_text(left) if found.width == 1 else f"{number_text(left)} to {number_text(right - 1)}"

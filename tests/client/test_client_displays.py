@@ -114,7 +114,9 @@ def test_bins_of_time_are_drawn_as_they_are_stored():
     halves = [f"2013-01-01T05:00:0{n // 2}.{n % 2 * 5}+00:00" for n in range(8)]
     found = charts.shape(binned(halves, [*halves[1:], "2013-01-01T05:00:03.7+00:00"]))
     assert found is not None
-    assert (len(found.bins), found.width, found.low, found.high) == (8, 0.5, "2013-01-01 05:00", "2013-01-01 05:00")
+    assert (len(found.bins), found.width, found.low, found.high) == (8, 0.5, "2013-01-01 05:00:00", "05:00:03.700")
+    text = "2013-01-01 05:00:00.500 to 2013-01-01 05:00:01.000: 10 rows (12 %)"
+    assert charts.bin_texts(found, "DATETIME")[1] == text
     for moment in ("2013-01-02", "2013-01-02T03:04:05.678901"):
         svg = picture(binned([moment], [moment]))
         assert texts(svg) == [moment[:10] if len(moment) == 10 else "2013-01-02 03:04"]
