@@ -68,7 +68,7 @@ class TaskEngine:
         self._kinds = Kinds()
         self._recorder = Recorder(database, self._kinds, log)
         self.hub = Hub(self._read_fresh, log)
-        self._runner = Runner(pools, store, self._report, self._answered, log)
+        self._runner = Runner(pools, store, self, log)
         self._lanes = ((False, Lane(slots, account_limit)), (True, Lane(QUICK_SLOTS, is_ahead=True)))
         self._wake = asyncio.Event()
         # The number of the last task that the queues know.
@@ -240,6 +240,8 @@ class TaskEngine:
             for end, task in zip(ends, outcome.ended, strict=True):
                 self._is_recorded(end.attempt, task)
             self._take_up(outcome)
+            if turn.after == self._last:
+                self._last = max(self._last, outcome.last)
 
     async def _end_one_by_one(self, ends: list[End]) -> None:
         for end in ends:
@@ -254,7 +256,6 @@ class TaskEngine:
 
     def _take_up(self, outcome: Outcome) -> None:
         """Take what was claimed into our care and begin it as far as there are slots."""
-        self._last = max(self._last, outcome.last)
         for lane, chosen, claimed in outcome.claims:
             lane.queue.remove(each.key for each in chosen)
             waiting = {each.key: each for each in chosen}
@@ -276,23 +277,19 @@ class TaskEngine:
     def _fill(self, lane: Lane) -> None:
         """Begin what is claimed as far as there are slots."""
         while lane.ready and lane.has_free_slot and not self._stopping:
-            attempt = lane.ready[0]
-            if not attempt.is_killed:
-                try:
-                    self._journal.begin(attempt.name, self._begun)
-                except OSError as error:
-                    self._log.error("Task %s cannot begin now (%s); trying again", attempt.of.key, error.strerror)
-                    asyncio.get_running_loop().call_later(RETRY_SECONDS, self._fill, lane)
-                    return
-            lane.begin()
+            attempt = lane.begin()
             attempt.task = asyncio.ensure_future(self._run(attempt))
 
-    def _begun(self) -> list[str]:
-        return [attempt.name for attempt in self._running.values() if attempt.task is not None]
+    def begin(self, attempt: Attempt) -> None:
+        """Write down that the attempt may have side effects from now on; for the runner."""
+        self._journal.begin(attempt.name, lambda: [each.name for each in self._running.values() if each.is_begun])
+        attempt.is_begun = True
 
     async def _run(self, attempt: Attempt) -> None:
         event = await self._runner.run(attempt, self._kinds.of(attempt.of))
         attempt.release_slot()
+        if attempt.is_killed and not attempt.is_begun:
+            event = Returned(attempt.of.state.attempt)
         # Who killed it has recorded why, or stops the server: then the next start takes it up.
         if attempt.is_killed and isinstance(event, Crashed):
             self._clean(attempt, None)
@@ -300,8 +297,8 @@ class TaskEngine:
             self._ends.append(End(attempt, event))
         self._wake.set()
 
-    def _answered(self, attempt: Attempt) -> None:
-        """The process of a quick attempt is free for the next one while this one is published and recorded."""
+    def answered(self, attempt: Attempt) -> None:
+        """Give the process of a quick attempt to the next one while this one is published; for the runner."""
         if attempt.lane.is_ahead:
             attempt.release_slot()
             self._fill(attempt.lane)
@@ -337,7 +334,8 @@ class TaskEngine:
             attempt.lane.queue.add([attempt.waiting])
             self._wake.set()
 
-    def _report(self, attempt: Attempt, progress: Any) -> None:
+    def report(self, attempt: Attempt, progress: Any) -> None:
+        """Take note of progress; for the runner."""
         attempt.progress = progress
         self._progress[attempt.of.key, attempt.of.state.attempt] = progress
         attempt.tell_progress(TELL_SECONDS, lambda: self.hub.changed(attempt.of.key, attempt.of.owner_id))

@@ -33,6 +33,7 @@ class Attempt:
         self.task: asyncio.Task[None] | None = None
         self.child: Child | None = None
         self.is_killed = False
+        self.is_begun = False
         self.has_slot = False
         self.progress: Any = None
         self._told = 0.0
@@ -100,11 +101,12 @@ class Lane:
         self.in_care += 1
         self.ready.append(attempt)
 
-    def begin(self) -> None:
-        """Give the first of the ready attempts a slot."""
+    def begin(self) -> Attempt:
+        """Give the first of the ready attempts a slot, and return it."""
         attempt = self.ready.popleft()
         attempt.has_slot = True
         self.running[attempt.of.owner_id] += 1
+        return attempt
 
     def choose(self) -> list[Waiting]:
         """Return the tasks to claim now."""

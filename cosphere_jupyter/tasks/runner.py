@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from logging import Logger
-from typing import Any
+from typing import Any, Protocol
 
 from ..errors import CosphereError, ExecutionError
 from ..results.folder import FolderStore
@@ -18,25 +18,27 @@ from .lanes import Attempt
 from .records import Task
 from .states import Crashed, Event, Failed, Succeeded
 
-Report = Callable[[Attempt, Any], None]
+
+class Listener(Protocol):
+    """Whom the runner tells what happens to an attempt."""
+
+    def begin(self, attempt: Attempt) -> None:
+        """Its process is about to be called."""
+
+    def report(self, attempt: Attempt, progress: Any) -> None:
+        """It has told its progress."""
+
+    def answered(self, attempt: Attempt) -> None:
+        """Its process is free again."""
 
 
 class Runner:
     """Runs attempts; ``pools`` are the processes for the workspace's own code (False) and for others' (True)."""
 
-    def __init__(
-        self,
-        pools: Mapping[bool, Children],
-        store: FolderStore,
-        report: Report,
-        answered: Callable[[Attempt], None],
-        log: Logger,
-    ) -> None:
-        """``report`` is called with progress, ``answered`` when an attempt's process is free again."""
+    def __init__(self, pools: Mapping[bool, Children], store: FolderStore, listener: Listener, log: Logger) -> None:
         self._pools = pools
         self._store = store
-        self._report = report
-        self._answered = answered
+        self._listener = listener
         self._log = log
 
     async def run(self, attempt: Attempt, kind: TaskKind | None) -> Event:
@@ -72,7 +74,10 @@ class Runner:
         attempt.child = child
         started = time.monotonic()
         try:
-            return await child.call(call.entry, call.params, lambda each: self._report(attempt, each), call.spill)
+            self._listener.begin(attempt)
+            return await child.call(
+                call.entry, call.params, lambda progress: self._listener.report(attempt, progress), call.spill
+            )
         finally:
             attempt.child = None
             attempt.lane.learn(time.monotonic() - started)
@@ -80,7 +85,7 @@ class Runner:
             if not child.is_reusable:
                 await child.kill()
             pool.release(child)
-            self._answered(attempt)
+            self._listener.answered(attempt)
 
     async def _published(self, task: Task, published: Any) -> Succeeded:
         if not isinstance(published, Published):

@@ -160,6 +160,33 @@ async def test_what_was_claimed_ahead_is_queued_again_when_the_server_was_killed
     await bench.close()
 
 
+async def test_what_was_being_prepared_when_the_server_stopped_is_queued_again(tmp_path, make_bench, monkeypatch):
+    bench = make_bench(tmp_path)
+    await bench.engine.start()
+    preparing, may_go_on = asyncio.Event(), asyncio.Event()
+    prepare = bench.work.prepare
+
+    async def prepare_slowly(task):
+        preparing.set()
+        await may_go_on.wait()
+        return await prepare(task)
+
+    monkeypatch.setattr(bench.work, "prepare", prepare_slowly)
+    key = await bench.enqueue("count_starts", log=str(tmp_path / "log"))
+    await preparing.wait()
+    closing = asyncio.ensure_future(bench.close())
+    await asyncio.sleep(0.05)
+    may_go_on.set()
+    await closing
+    assert not (tmp_path / "log").exists()
+    bench = make_bench(tmp_path)
+    assert (await bench.read(key)).state.status == "queued"
+    await bench.engine.start()
+    assert (await bench.ended(key)).state.status == "success"
+    assert (tmp_path / "log").read_text() == "start\n"
+    await bench.close()
+
+
 async def fill_the_quick_lane(bench, log):
     """Two tasks that run, and some that are claimed ahead."""
     keys = await bench.database.write(
