@@ -61,9 +61,8 @@ def units_of(text: str) -> Units:
 
     ``UnitsInvalid`` for what is no unit.
     """
-    if not _is_safe(text):
-        raise UnitsInvalid(UNKNOWN)
-    if (known := _known_units(text.strip())) is None:
+    text = text.strip()
+    if len(text) > LONGEST_UNITS or (known := _known_units(text)) is None:
         raise UnitsInvalid(UNKNOWN)
     return known
 
@@ -102,9 +101,6 @@ def _number(value: Decimal, like: Number) -> Number:
 
 def _is_safe(text: str) -> bool:
     """Whether a text is at most made of units: pint would also compute powers of numbers, for as long as it takes."""
-    text = text.strip()
-    if len(text) > LONGEST_UNITS:
-        return False
     position, exponents, previous = 0, 1.0, ""
     while position < len(text):
         token = _TOKEN.match(text, position)
@@ -128,6 +124,8 @@ def _is_safe(text: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _known_units(text: str) -> Units | None:
+    if not _is_safe(text):
+        return None
     try:
         with _lock, localcontext(_CONTEXT):
             registry = _the_registry()
