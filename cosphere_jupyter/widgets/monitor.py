@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import ipywidgets
 import traitlets
 from traitlets import Bunch
 
-from ..client.errors import CosphereError, NotSignedIn, ServerUnavailable
+from ..client.errors import NotSignedIn, ServerUnavailable
 from ..client.requests import Request
 from ..client.tasks import Task
 from ..client.text import clean, rows_text
@@ -85,7 +86,8 @@ class TaskMonitor(Panel):
         self.observe(lambda _: self._refresh(), "show")
         self._feed = Feed(self, workspace)
         if self.comm is not None:
-            self.comm.on_close(lambda _: self.close())
+            myself = weakref.ref(self)
+            self.comm.on_close(lambda _: _close(myself()))
         self._feed.start()
 
     def _laid_out(self) -> list[ipywidgets.Widget]:
@@ -101,7 +103,7 @@ class TaskMonitor(Panel):
 
     # -- what the feed tells ---------------------------------------------------------------------------------------
 
-    def hear(self, news: Sequence[Task], problem: CosphereError | None) -> None:
+    def hear(self, news: Sequence[Task], problem: Exception | None) -> None:
         """Take news of tasks, and whether something is wrong with the server; for the feed."""
         now = time.time()
         with self._lock:
@@ -123,16 +125,19 @@ class TaskMonitor(Panel):
             if task.is_final:
                 del self._tasks[task.key], self._heard[task.key]
 
-    def _complain(self, problem: CosphereError | None) -> None:
+    def _complain(self, problem: Exception | None) -> None:
         if isinstance(problem, ServerUnavailable):
             self._error.complain(AWAY)
         elif problem is not None:
             self._error.complain(problem)
         else:
             self._error.say("")
-        if isinstance(problem, NotSignedIn) and not self._sign_in.children:
+        self._offer_sign_in(isinstance(problem, NotSignedIn))
+
+    def _offer_sign_in(self, is_needed: bool) -> None:
+        if is_needed and not self._sign_in.children:
             self._sign_in.children, self._sign_in.layout.display = (SignIn(self._workspace),), None
-        elif problem is None and self._sign_in.children:
+        elif not is_needed and self._sign_in.children:
             for each in self._sign_in.children:
                 each.close()
             self._sign_in.children, self._sign_in.layout.display = (), "none"
@@ -318,6 +323,11 @@ class TaskMonitor(Panel):
 
 def _is_wanted(task: Task, show: str) -> bool:
     return show == "all" or (not task.is_final if show == "running" else task.status == "error")
+
+
+def _close(monitor: TaskMonitor | None) -> None:
+    if monitor is not None:
+        monitor.close()
 
 
 def _source(task: Task) -> str:
