@@ -66,7 +66,8 @@ class Column:
             data.get("size"),
             bool(data.get("is_enum")),
             bool(data.get("is_nullable")),
-            tuple(dict(entry) for entry in distribution if isinstance(entry, Mapping))
+            # As JSON has them: of a page of tables there are hundreds of thousands.
+            tuple(entry for entry in distribution if isinstance(entry, dict))
             if isinstance(distribution, list)
             else None,
             str(data.get("description") or ""),

@@ -36,7 +36,6 @@ class Table(Html):
 
     def __init__(self, workspace: Workspace, data: Mapping[str, Any]) -> None:
         self._workspace = workspace
-        self.permissions = Permissions(self)
         self._take(data)
 
     def _take(self, data: Mapping[str, Any]) -> None:
@@ -57,6 +56,12 @@ class Table(Html):
     def workspace(self) -> Workspace:
         """The workspace it belongs to."""
         return self._workspace
+
+    @property
+    def permissions(self) -> Permissions:
+        """Who may see it; needs an account of type ADMIN."""
+        # Made anew each time: two that hold each other would stay in memory until Python looks for circles.
+        return Permissions(self)
 
     @property
     def path(self) -> str:
