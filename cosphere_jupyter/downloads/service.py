@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Select, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from ..accounts.service import Account, accounts_by_id, read_account
-from ..catalogue.service import Catalogue, CatalogueItem, may_see, read_item, read_items
+from ..accounts.service import Account, read_account
+from ..catalogue.service import Catalogue, CatalogueItem
 from ..database.engine import Database
 from ..database.schema import now
 from ..errors import Conflict, ModelInvalid, NotFound
@@ -24,6 +22,10 @@ from ..tasks.records import Task
 from . import spec as rules
 from .estimate import Estimate, quick_estimate
 from .quota import charge, check_quota
+from .reading import DownloadRequest as DownloadRequest
+from .reading import read_request_of_task as read_request_of_task
+from .reading import read_requests_after as read_requests_after
+from .reading import requests_from_rows, waited_for
 from .retention import is_use_due
 from .tables import download_requests, download_waiters
 
@@ -31,31 +33,6 @@ TASK_NAME = "download"
 MAX_ATTEMPTS = 10
 # How long news of a running task wait for its end.
 SETTLING_SECONDS = 0.1
-
-
-@dataclass(frozen=True)
-class DownloadRequest:
-    """A request with its item and its present task. ``real_size`` in bytes; ``result`` is the manifest in short."""
-
-    id: int
-    spec: dict[str, Any]
-    item: CatalogueItem
-    created_by: Account | None
-    is_cancelled: bool
-    estimated_size: int | None
-    real_size: int | None
-    executor_job_id: str | None
-    blob_name: str | None
-    result: dict[str, Any] | None
-    fingerprint: str
-    data_version: str
-    used_at: datetime | None
-    task: Task | None
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether nothing is going to change by itself."""
-        return self.task is None or self.task.state.is_final
 
 
 class Versions(Protocol):
@@ -127,13 +104,17 @@ class Downloads:
 
     async def bulk_read(self, caller: Account, limit: int | None = None, offset: int = 0) -> list[DownloadRequest]:
         """Return the requests that the caller waits for, by id."""
-        query = _waited_for(caller).order_by(download_requests.c.id).limit(limit).offset(offset)
-        return await self._database.read(lambda connection: _requests(connection, connection.execute(query).all()))
+        query = waited_for(caller).order_by(download_requests.c.id).limit(limit).offset(offset)
+        return await self._database.read(
+            lambda connection: requests_from_rows(connection, connection.execute(query).all())
+        )
 
     async def read(self, request_id: int, caller: Account) -> DownloadRequest:
         """Return a request that the caller waits for, or raise ``NotFound``."""
-        query = _waited_for(caller).where(download_requests.c.id == request_id)
-        found = await self._database.read(lambda connection: _requests(connection, connection.execute(query).all()))
+        query = waited_for(caller).where(download_requests.c.id == request_id)
+        found = await self._database.read(
+            lambda connection: requests_from_rows(connection, connection.execute(query).all())
+        )
         if not found:
             raise NotFound("download request")
         return found[0]
@@ -188,10 +169,10 @@ class Downloads:
 
     def _find_ready(self, connection: Connection, identity: str, caller: Account) -> DownloadRequest | None:
         """The request, if the caller waits for it already and nothing has to be done."""
-        query = _waited_for(caller).where(
+        query = waited_for(caller).where(
             download_requests.c.fingerprint == identity, download_requests.c.is_cancelled.is_(False)
         )
-        found = _requests(connection, connection.execute(query).all())
+        found = requests_from_rows(connection, connection.execute(query).all())
         if not found or self._needs_run(found[0]) or is_use_due(found[0].used_at):
             return None
         return found[0]
@@ -219,7 +200,7 @@ class Downloads:
                 self._add_waiter(connection, request_id, caller)
         gone = self._revive(connection, request_id, expected, caller)
         by_id = select(download_requests).where(download_requests.c.id == request_id)
-        return _requests(connection, connection.execute(by_id).all())[0], created, gone
+        return requests_from_rows(connection, connection.execute(by_id).all())[0], created, gone
 
     def _is_waiter(self, connection: Connection, request_id: int, caller: Account) -> bool:
         waits = (download_waiters.c.request_id == request_id) & (download_waiters.c.account_id == caller.id)
@@ -233,7 +214,7 @@ class Downloads:
         """Make a request count again, and run if it has no result; returns the results that had to go for its own."""
         this = download_requests.c.id == request_id
         row = connection.execute(select(download_requests).where(this)).one()
-        request = _requests(connection, [row])[0]
+        request = requests_from_rows(connection, [row])[0]
         changes: dict[str, Any] = {"is_cancelled": False} if request.is_cancelled else {}
         gone: list[str] = []
         if self._needs_run(request):
@@ -285,7 +266,7 @@ class Downloads:
 
     def waited_for(self, connection: Connection, keys: Sequence[str], caller: Account) -> set[str]:
         """Return those of the keys that are tasks of requests which the caller waits for, and may see."""
-        query = _waited_for(caller).where(download_requests.c.task_key.in_(keys))
+        query = waited_for(caller).where(download_requests.c.task_key.in_(keys))
         return {row.task_key for row in connection.execute(query)}
 
     def leave_task(self, connection: Connection, key: str, caller: Account) -> bool:
@@ -331,23 +312,6 @@ def result_name(task: Task) -> str:
     return f"{fingerprint[:2]}/{fingerprint}/{task.key}-{task.state.attempt}"
 
 
-def read_requests_after(connection: Connection, caller: Account, after: int, limit: int) -> list[DownloadRequest]:
-    """Return the next requests that an account waits for, by id: what came or went meanwhile moves none of them."""
-    query = _waited_for(caller).where(download_requests.c.id > after).order_by(download_requests.c.id).limit(limit)
-    return _requests(connection, connection.execute(query).all())
-
-
-def read_request_of_task(connection: Connection, task: Task) -> DownloadRequest:
-    """Return the request whose present task this is, or raise ``NotFound``."""
-    found = _requests(
-        connection,
-        connection.execute(select(download_requests).where(download_requests.c.task_key == task.key)).all(),
-    )
-    if not found:
-        raise NotFound("download request")
-    return found[0]
-
-
 def charge_result(connection: Connection, task: Task, size: int) -> list[str]:
     """Charge what a task has made, before it is visible, to the task's owner; see ``quota.charge``."""
     request = read_request_of_task(connection, task)
@@ -368,40 +332,3 @@ def store_result(connection: Connection, task: Task) -> None:
         "updated_at": now(),
     }
     connection.execute(update(download_requests).where(download_requests.c.task_key == task.key).values(values))
-
-
-def _waited_for(caller: Account) -> Any:
-    return (
-        select(download_requests)
-        .join(download_waiters, download_waiters.c.request_id == download_requests.c.id)
-        .where(download_waiters.c.account_id == caller.id, may_see(caller, download_requests.c.catalogue_item_id))
-    )
-
-
-def _requests(connection: Connection, rows: Sequence[Row[Any]]) -> list[DownloadRequest]:
-    """Build requests, with the items, accounts and tasks of all of them in one query each."""
-    if len(rows) == 1:
-        items = {rows[0].catalogue_item_id: read_item(connection, rows[0].catalogue_item_id)}
-    else:
-        items = read_items(connection, {row.catalogue_item_id for row in rows}) if rows else {}
-    accounts = accounts_by_id(connection, {row.created_by_id for row in rows})
-    tasks = records.read_tasks(connection, {row.task_key for row in rows if row.task_key})
-    return [
-        DownloadRequest(
-            id=row.id,
-            spec=row.spec,
-            item=items[row.catalogue_item_id],
-            created_by=accounts.get(row.created_by_id),
-            is_cancelled=row.is_cancelled,
-            estimated_size=row.estimated_size,
-            real_size=row.real_size,
-            executor_job_id=row.executor_job_id,
-            blob_name=row.blob_name,
-            result=row.result,
-            fingerprint=row.fingerprint,
-            data_version=row.data_version,
-            used_at=row.used_at,
-            task=tasks.get(row.task_key),
-        )
-        for row in rows
-    ]
