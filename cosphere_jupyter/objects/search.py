@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, time, timezone
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, exists, false, func, not_, or_, select, true
+from sqlalchemy import ColumnElement, Select, and_, exists, false, func, not_, or_, select, true, tuple_
 from sqlalchemy.sql.selectable import NamedFromClause
 
 from ..accounts.service import Account
@@ -132,14 +132,14 @@ def _is_at(path: Path, scope: _Scope, test: _Test) -> ColumnElement[bool]:
     if any(each != "?" for each in positions):
         # The pattern says how many positions there are, so that each % stands for one.
         is_it.append(row.c.positions.like(".".join("%" if each == "?" else str(int(each)) for each in positions)))
-    if scope.positions is None:
-        return scope.object_id.in_(select(row.c.object_id).where(*is_it).correlate_except(row))
-    is_it.append(row.c.object_id == scope.object_id)
     outer = sum(map(_is_position, scope.prefix))
+    if scope.positions is None or outer == 0:
+        return scope.object_id.in_(select(row.c.object_id).where(*is_it).correlate_except(row))
     if outer == len(positions):
-        is_it.append(row.c.positions == scope.positions)
-    elif outer:
-        is_it.append(row.c.positions.like(scope.positions.concat(".%")))
+        item = tuple_(scope.object_id, scope.positions)
+        return item.in_(select(row.c.object_id, row.c.positions).where(*is_it).correlate_except(row))
+    # An array inside an item: its rows have more positions than the item.
+    is_it += [row.c.object_id == scope.object_id, row.c.positions.like(scope.positions.concat(".%"))]
     return exists(select(row.c.id).where(*is_it).correlate_except(row))
 
 
@@ -154,7 +154,7 @@ def _fits(query: Comparison, row: _Row) -> ColumnElement[bool]:
     if isinstance(value, Magnitude):
         rounding = abs(value.number) * _ROUNDING
         is_so = _compare(row.c.number, operator, value.number - rounding, value.number + rounding)
-        return and_(row.c.kind == "quantity", row.c.dimensionality == value.dimensionality, is_so)
+        return and_(row.c.dimensionality == value.dimensionality, is_so)
     if isinstance(value, Day):
         first = datetime.combine(value.day, time(), timezone.utc)
         last = datetime.combine(value.day, time.max, timezone.utc)

@@ -92,7 +92,7 @@ QUERIES = {
     "mass == 3 mg": ("ix_object_properties_pattern_number (pattern=? AND number>? AND number<?)", 1),
     "layers.?.thickness < 5 nm": ("ix_object_properties_pattern_number (pattern=? AND number<?)", 5),
     'name == "Sample 17"': ("ix_object_properties_pattern_text (pattern=? AND text=?)", 1),
-    'layers.?.(material == "Fe" and thickness < 5 nm)': ("ix_object_properties_", 5),
+    'layers.?.(material == "Fe" and thickness < 5 nm)': ("LIST SUBQUERY", 5),
     "#nothing": ("ix_object_properties_kind_text (kind=? AND text=?)", 0),
 }
 
