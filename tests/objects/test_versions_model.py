@@ -24,6 +24,8 @@ from hypothesis.stateful import (
 from objects.conftest import NAME_ONLY, named
 from real_server import RealServer
 
+pytestmark = pytest.mark.slow
+
 OBJECTS = "/api/v1/objects/"
 LEVELS = ("none", "read", "write", "grant")
 names = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), min_size=1, max_size=5)
@@ -246,12 +248,10 @@ def test_objects_are_as_a_model_of_them_says(world: World) -> None:
     play(world, examples=25, steps=20)
 
 
-@pytest.mark.slow
 def test_objects_are_as_a_model_of_them_says_over_kills(world: World) -> None:
     play(world, examples=6, steps=15, with_restarts=True)
 
 
-@pytest.mark.slow
 @pytest.mark.crash
 def test_what_was_acknowledged_is_there_after_a_kill_while_many_write(world: World) -> None:
     body = {"name": "Grow", "type": "sample", "schema": NAME_ONLY}
