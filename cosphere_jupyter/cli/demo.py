@@ -138,17 +138,15 @@ class DemoApp(JupyterApp):
 
 
 def place_notebook(root_dir: Path) -> Path:
-    """Copy the demo's notebook into ``root_dir``; what the user has made of an earlier copy stays."""
-    target = root_dir / NOTEBOOK
-    if not target.exists():
-        package = Path(__file__).resolve().parent.parent
-        for place in (package / "notebooks", package.parent / "notebooks"):
-            if (place / NOTEBOOK).is_file():
-                shutil.copyfile(place / NOTEBOOK, target)
-                break
-        else:
-            raise DemoFailed(f"The notebook {NOTEBOOK} is missing in this installation.")
-    return target
+    """Copy the demo's notebooks into ``root_dir`` and return the first; what became of earlier copies stays."""
+    package = Path(__file__).resolve().parent.parent
+    for place in (package / "notebooks", package.parent / "notebooks"):
+        if (place / NOTEBOOK).is_file():
+            for source in sorted(place.glob("*.ipynb")):
+                if not (root_dir / source.name).exists():
+                    shutil.copyfile(source, root_dir / source.name)
+            return root_dir / NOTEBOOK
+    raise DemoFailed(f"The notebook {NOTEBOOK} is missing in this installation.")
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> None:

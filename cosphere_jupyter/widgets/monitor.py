@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import weakref
 from collections.abc import Mapping, Sequence
@@ -67,6 +68,7 @@ class TaskMonitor(Panel):
         # What the server was told to do with which task, and has not answered yet.
         self._busy: set[str] = set()
         self._frame: pd.DataFrame | None = None
+        self._has_heard = threading.Event()
         self._count = PAGE
         self._is_whole = False
         self._state, self._error = Message(), Message()
@@ -117,6 +119,7 @@ class TaskMonitor(Panel):
                     self.set_trait("selection", task)
             self._forget()
             self._complain(problem)
+            self._has_heard.set()
             self._list.empty = _SHOWN[self.show] if problem is None else ""
             self._refresh()
 
@@ -161,6 +164,13 @@ class TaskMonitor(Panel):
         """The tasks that are known, the newest first."""
         with self._lock:
             return sorted(self._tasks.values(), key=lambda task: (rows.queued_at(task), task.key), reverse=True)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it shows the tasks, and what was last asked of it; for scripts and tests. False: not in time."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        if not self._has_heard.wait(timeout):
+            return False
+        return super().wait(None if deadline is None else max(deadline - time.monotonic(), 0))
 
     @property
     def dataframe(self) -> pd.DataFrame | None:
