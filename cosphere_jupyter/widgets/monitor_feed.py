@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ..client.errors import CosphereError, NotFound, NotSignedIn, ServerUnavailable
+from ..client.errors import NotFound, NotSignedIn, ServerUnavailable
 from ..client.tasks import Task
 
 if TYPE_CHECKING:
@@ -60,8 +60,10 @@ class Feed:
                     while self._workspace.http.sign_ins == sign_ins and not self._stop.wait(LOOK_SECONDS):
                         pass
                     continue
-                except CosphereError as error:
-                    self._tell(error)
+                except Exception as error:
+                    # Also what nobody has thought of: the list shall go on. A closed workspace ends its monitor first.
+                    if not self._stop.is_set():
+                        self._tell(error)
                 self._stop.wait(PAUSE_SECONDS)
 
     def _follow(self) -> None:
@@ -85,7 +87,7 @@ class Feed:
         if monitor is not None:
             monitor.hear(news, ServerUnavailable("") if stream.is_away else None)
 
-    def _tell(self, error: CosphereError) -> None:
+    def _tell(self, error: Exception) -> None:
         monitor = self._monitor()
         if monitor is not None:
             monitor.hear((), error)
