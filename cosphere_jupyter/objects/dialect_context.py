@@ -11,11 +11,14 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import regex
 
 from .dialect_problems import Path, Problems
+from .quantities import Units, UnitsInvalid, units_of
 
 T = TypeVar("T")
 
 # How long one pattern, and all the patterns of one object, may be looked for, in seconds.
 PATTERN_TIME, PATTERNS_TIME = 0.1, 0.5
+# How many different units one object may have: each new one takes about a millisecond.
+MOST_UNITS = 200
 
 
 class ReferencedAction(NamedTuple):
@@ -90,6 +93,7 @@ class Context:
         self.problems = Problems()
         self.properties: list[Property] = []
         self._pattern_time = PATTERNS_TIME
+        self._units: set[str] = set()
         self._known: dict[tuple[str, int], Any] = {}
 
     def add(self, text: str, path: Path) -> None:
@@ -103,6 +107,13 @@ class Context:
             self._known[key] = question(id_)
         answer: T = self._known[key]
         return answer
+
+    def units(self, text: str) -> Units:
+        """Return what is known of units; ``UnitsInvalid`` for what is none, or where there are too many of them."""
+        self._units.add(text)
+        if len(self._units) > MOST_UNITS:
+            raise UnitsInvalid(f"more than {MOST_UNITS} different units")
+        return units_of(text)
 
     def frame(self, value: Any, type_: str, required: Iterable[str], optional: Iterable[str], path: Path) -> bool:
         """Whether a value has its type and exactly its keys; what is not so is remembered."""

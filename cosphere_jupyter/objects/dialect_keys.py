@@ -22,6 +22,7 @@ LONGEST_PATTERN = 500
 # Its length times all its {repeats}: the engine writes out what is repeated.
 LARGEST_PATTERN = 200_000
 MOST_TITLE = 1_000
+MOST_UNITS = 50
 DATE_FORMAT = "Please enter the date and time in the format: YYYY-MM-DD HH:MM:SS"
 _DATE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", re.ASCII)
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*")
@@ -170,6 +171,8 @@ def _units(value: Any) -> str | None:
         return "must be str or a list of str"
     if len(set(texts)) != len(texts):
         return "must not contain duplicates"
+    if len(texts) > MOST_UNITS:
+        return f"must be at most {MOST_UNITS}"
     try:
         dimensionalities = {units_of(each).dimensionality for each in texts}
     except UnitsInvalid as error:

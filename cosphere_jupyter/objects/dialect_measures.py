@@ -56,7 +56,7 @@ def _units(context: Context, schema: dict[str, Any], value: dict[str, Any], path
         context.add("units must be str", path)
         return None
     try:
-        units = units_of(text)
+        units = context.units(text)
     except UnitsInvalid as error:
         context.add(str(error), path)
         return None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+from datetime import datetime
 from typing import Any
 
 import pytest
 from objects.lab import Lab, boolean, check, data_of, node, problems_of, quantity, schema_of, text
 
-from cosphere_jupyter.objects.dialect import schema_errors, validate
+from cosphere_jupyter.objects.dialect import Property, schema_errors, validate
 
 MOMENT = "Please enter the date and time in the format: YYYY-MM-DD HH:MM:SS"
 TAG = "tags may only contain lower case letters, digits, underscores and hyphens"
@@ -294,3 +295,47 @@ def test_an_object_that_is_named_often_is_looked_up_once() -> None:
     data = data_of(parts=[{"_type": "sample", "object_id": 1}] * 50 + [{"_type": "sample", "object_id": 4}])
     assert validate(schema, data, lookup=lab).references == [1, 4]
     assert lab.asked == [1, 4]
+
+
+def test_what_is_found_by_searches_is_told_with_its_place() -> None:
+    schema = schema_of(
+        required=["hazards"],
+        hazards=node("hazards"),
+        tags=node("tags"),
+        layers=node("array", items=node("object", properties={"mass": node("quantity", units="mg")})),
+        at=node("datetime"),
+        done=node("bool"),
+        who=node("user"),
+        origin=node("sample"),
+        title=node("text", languages="all"),
+    )
+    data = data_of(
+        hazards={"_type": "hazards", "hazards": [3]},
+        tags={"_type": "tags", "tags": ["x"]},
+        layers=[{"mass": quantity(5)}],
+        at={"_type": "datetime", "utc_datetime": "2026-01-02 03:04:05"},
+        done=boolean(False),
+        who={"_type": "user", "user_id": 2},
+        origin={"_type": "sample", "object_id": 4},
+        title=text({"en": "x", "de": "y"}),
+    )
+    found = check(schema, data)
+    assert found.references == [4]
+    assert found.properties == [
+        Property(("name",), "text", text="A name"),
+        Property(("hazards",), "other"),
+        Property(("hazards",), "hazard", number=3),
+        Property(("tags",), "other"),
+        Property(("tags",), "tag", text="x"),
+        Property(("layers",), "other"),
+        Property(("layers", 0), "other"),
+        Property(("layers", 0, "mass"), "quantity", text="mg", number=5e-6, dimensionality="[mass]"),
+        Property(("at",), "datetime", text="2026-01-02 03:04:05", moment=datetime(2026, 1, 2, 3, 4, 5)),
+        Property(("done",), "bool", flag=False),
+        Property(("who",), "user", referenced_id=2),
+        Property(("origin",), "reference", referenced_id=4),
+        Property(("title",), "text", text="x"),
+        Property(("title",), "text", text="y"),
+    ]
+    mass = found.properties[7]
+    assert (mass.path_text, mass.pattern, mass.positions) == ("layers.0.mass", "layers.?.mass", "0")

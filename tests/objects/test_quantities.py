@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from objects.lab import check, data_of, node, problems_of, quantity, schema_of
 
+from cosphere_jupyter.objects.dialect import schema_errors
 from cosphere_jupyter.objects.quantities import UnitsInvalid, from_base, is_same, to_base, units_of
 
 UNITS = [
@@ -123,6 +124,17 @@ def test_units_may_be_any_of_the_same_dimensionality_and_are_the_schemas_first_i
     schema = schema_of(it=node("quantity", units=["mg", "kg"], min_magnitude=1, max_magnitude=2))
     assert check(schema, data_of(it=quantity(1500, units="g"))).data["it"]["magnitude_in_base_units"] == 1.5
     assert check(schema, data_of(it=quantity(1_000_000))).data["it"]["units"] == "mg"
+
+
+def test_an_object_has_no_more_units_than_are_looked_up_in_a_moment() -> None:
+    schema = schema_of(it=node("array", items=node("quantity", units="mg")))
+    data = data_of(it=[quantity(1, units=f"unit{n}") for n in range(5_000)])
+    begin = time.process_time()
+    found = [each.text for each in problems_of(schema, data)]
+    assert time.process_time() - begin < 3
+    assert (found.count("Invalid/Unknown units"), found.count("more than 200 different units")) == (200, 800)
+    many = node("quantity", units=[f"unit{n}" for n in range(51)])
+    assert [str(each) for each in schema_errors(schema_of(it=many))] == ["units must be at most 50 (at it)"]
 
 
 POINTS: list[tuple[list[Any], str | None]] = [
