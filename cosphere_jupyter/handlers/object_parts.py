@@ -7,6 +7,8 @@ import base64
 import re
 from typing import Any
 
+import orjson
+
 from ..objects.comments import Comment
 from ..objects.files import ObjectFile
 from ..objects.log import LogEntry
@@ -121,4 +123,4 @@ class ObjectLogHandler(SamplesHandler):
         after = self.argument("after_id") or ""
         entry_id = int(after) if re.fullmatch(r"[0-9]{1,15}", after) else 0
         found = await self.services.object_log.after(entry_id, self.account)
-        self.send_json([log_entity(entry) for entry in found])
+        self.send_rendered(await asyncio.to_thread(lambda: orjson.dumps([log_entity(entry) for entry in found])))

@@ -12,7 +12,8 @@ from dataclasses import replace
 
 import orjson
 
-from ..objects.service import TYPE_IDS, NotCurrent, ObjectVersion, Refused, Wanted
+from ..errors import BodyUnreadable
+from ..objects.service import TYPE_IDS, ObjectVersion, Refused, Wanted
 from ..permissions.service import Level
 from .samples import SamplesHandler
 
@@ -113,21 +114,25 @@ class VersionsHandler(SamplesHandler):
     async def post(self, object_id: str) -> None:
         """Create the next version."""
         number, service = self.path_id(object_id), self.services.objects
-        await service.demand(number, self.account, Level.WRITE)
-        expected = await self._expected(number)
-        made = await service.update(number, await self.json_body(), self.account, expected)
+        try:
+            body = await self.json_body()
+        except BodyUnreadable:
+            # Whether the caller may write at all is told first.
+            await service.demand(number, self.account, Level.WRITE)
+            raise
+        made = await service.update(number, body, self.account, self._expected(number))
         self.set_header("ETag", etag_of(*made))
         self.send_created(made._asdict(), "objects", number, "versions", made.version_id)
 
-    async def _expected(self, object_id: int) -> int | None:
-        """Return the version that ``If-Match`` names, or None where any will do."""
+    def _expected(self, object_id: int) -> int | None:
+        """Return the version that ``If-Match`` names: None where any will do, -1 if it names none of this object."""
         told = self.request.headers.get("If-Match", "*").strip()
         if told == "*":
             return None
         for match in _ETAG.finditer(told):
             if int(match[1]) == object_id:
                 return int(match[2])
-        raise NotCurrent(await self.services.objects.current(object_id, self.account))
+        return -1
 
 
 class VersionHandler(SamplesHandler):

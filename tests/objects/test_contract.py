@@ -107,6 +107,11 @@ async def test_what_is_optional_may_be_left_out_and_what_is_not_may_not(user: Ap
                 assert (await user.post(path_of(command), numbered)).status == 201, (command, name)
 
 
+async def test_a_page_s_own_script_makes_no_window_for_passwords_pop_up(owner: Api) -> None:
+    answer = await owner.of(None).get(path_of(LIST), headers={"Sec-Fetch-Mode": "cors"})
+    assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, 'Bearer realm="cosphere"')
+
+
 @pytest.mark.parametrize(
     ("command", "status"), [(command, status) for command in COMMANDS for status in COMMANDS[command]["statuses"]]
 )

@@ -184,6 +184,8 @@ async def test_a_version_may_be_made_on_condition_of_the_current_one(lab: Lab, r
     assert await post(f'"{object_id}.0"') == 412
     assert await post(f'"7.1", W/"x", "{object_id}.1"') == 201
     assert await post("*") == 201
+    stranger = await rosa.of(None).post(path, body, headers={"If-Match": '"7.3"'})
+    assert stranger.status == 401
     for other in ('"7.3"', "nonsense", "", f'"{object_id}.{"9" * 30}"'):
         assert await post(other) == 412, other
     statuses = await asyncio.gather(*(post(f'"{object_id}.3"') for _ in range(8)))
