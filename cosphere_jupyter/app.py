@@ -93,8 +93,8 @@ class CosphereApp(ExtensionApp):
     fetch_hosts = List(
         Unicode(),
         config=True,
-        help="Hosts of private networks that tasks may fetch from all the same, each as 'host' or 'host:port'. Default: "
-        "none; tasks fetch from the ports 80 and 443 of the public internet.",
+        help="Hosts of private networks that tasks may fetch from all the same, each as 'host' or 'host:port'. "
+        "Default: none; tasks fetch from the ports 80 and 443 of the public internet.",
     )
     child_idle_seconds = Float(60.0, config=True, help="How long an idle child process is kept warm, in seconds.")
 

@@ -39,7 +39,8 @@ class Tab:
 
     def assert_calm(self, *expected: str) -> None:
         """Nothing left this machine, and the console is empty but for what was expected."""
-        foreign = [url for url in self.requests if not url.startswith(("http://127.0.0.1:", "blob:http://127.0.0.1:", "data:", "about:"))]
+        own = ("http://127.0.0.1:", "blob:http://127.0.0.1:", "data:", "about:")
+        foreign = [url for url in self.requests if not url.startswith(own)]
         assert foreign == []
         assert [text for text in self.complaints if not any(each in text for each in expected)] == []
 
