@@ -237,7 +237,25 @@ def is_search(query: str) -> bool:
     return True
 
 
-queries = st.recursive(comparisons, joined, max_leaves=5).filter(is_search)
+def inside(path: str, part: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """Two conditions on the same item."""
+    operator = st.sampled_from(["and", "and not", "or", "or not"])
+    return st.builds(lambda left, operator, right: f"{path}.({left} {operator} {right})", part, operator, part)
+
+
+# What fits the items that it is asked of: by chance alone, few would.
+some_nm = st.builds(lambda operator, number: f"{operator} {number} nm", six, numbers)
+of_spots = some_nm.map("size {}".format) | st.sampled_from(["ok", "ok == false", "size == null", "ok == null"])
+of_layers = st.one_of(
+    some_nm.map("thickness {}".format),
+    some_nm.map("spots.?.size {}".format),
+    words.map('material == "{}"'.format),
+    words.map('"{}" in material'.format),
+    st.sampled_from(["material == null", "spots.?.ok", "spots.0.ok", "*source.done", "source == #1"]),
+    inside("spots.?", of_spots),
+)
+of_items = st.one_of(inside("layers.?", of_layers), inside("layers.0", of_layers), inside("layers.?.spots.?", of_spots))
+queries = (of_items | st.recursive(comparisons | of_items, joined, max_leaves=5)).filter(is_search)
 
 
 @pytest.mark.slow
