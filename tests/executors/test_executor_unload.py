@@ -244,7 +244,7 @@ def test_sqlite_values_take_the_types_of_the_catalogue(lab):
 @pytest.mark.parametrize(
     ("name", "content", "types", "word"),
     [
-        ("a.csv", "n\n" + "1\n" * 30000 + "x\n", {"n": "INTEGER"}, '"n"'),
+        ("a.csv", "n\n" + "1\n" * 30000 + "x\n", {"n": "INTEGER"}, "catalogue entry: column 'n'"),
         ("a.jsonl", '{"n": 1}\n{bad', {"n": "INTEGER"}, "a.jsonl"),
         ("a.parquet", "no Parquet at all", {"n": "INTEGER"}, "a.parquet"),
         ("a.csv", "m\n1\n", {"n": "INTEGER"}, "no column 'n'"),
