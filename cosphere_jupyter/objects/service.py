@@ -9,9 +9,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Text, insert, select, true, type_coerce, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    Text,
+    bindparam,
+    insert,
+    select,
+    true,
+    type_coerce,
+    update,
+)
 
 from ..accounts.service import Account
 from ..database.engine import Database
@@ -145,7 +158,7 @@ def demand(connection: Connection, object_id: int, caller: Account, level: Level
     """Return an object's row; ``NotFound`` if there is none, ``AccessDenied`` if the caller's level is lower."""
     found = None
     if 0 < object_id <= LARGEST_ID:
-        found = connection.execute(select(objects).where(objects.c.id == object_id)).one_or_none()
+        found = connection.execute(_object(), {"object_id": object_id}).one_or_none()
     if found is None:
         raise NotFound(f"object {object_id}")
     if level_of(connection, RESOURCE, object_id, caller) < level:
@@ -183,10 +196,22 @@ def _columns() -> Select[Any]:
     return select(table.object_id, table.version_id, objects.c.action_id, schema, data, table.user_id, table.created_at)
 
 
+# What is asked most is put together once.
+@cache
+def _object() -> Select[Any]:
+    return select(objects).where(objects.c.id == bindparam("object_id"))
+
+
+@cache
+def _version() -> Select[Any]:
+    is_it = (objects.c.id == bindparam("object_id")) & (object_versions.c.version_id == bindparam("version_id"))
+    return all_versions().where(is_it)
+
+
 def _read(connection: Connection, object_id: int, version_id: int, caller: Account) -> ObjectVersion:
-    query = all_versions().where(objects.c.id == object_id, object_versions.c.version_id == version_id)
+    ids = {"object_id": object_id, "version_id": version_id}
     is_possible = 0 < object_id <= LARGEST_ID and 0 <= version_id <= LARGEST_ID
-    row = connection.execute(query).one_or_none() if is_possible else None
+    row = connection.execute(_version(), ids).one_or_none() if is_possible else None
     if row is None:
         raise NotFound(f"version {version_id} of object {object_id}")
     if level_of(connection, RESOURCE, object_id, caller) < Level.READ:
