@@ -1,4 +1,4 @@
-// The list of tasks. A row is made once and changed in place, so that focus and pointer stay where they are; seconds are
+// The list of tasks, and a field. A row is made once and changed in place, so that focus and pointer stay where they are; seconds are
 // counted here, and only while something runs. Text is only ever set as text, and nothing is fetched from anywhere.
 
 const ACTIONS = { cancel: "Cancel", load: "Load as DataFrame", save: "Save …", again: "Retry" };
@@ -60,7 +60,7 @@ function makeRow(tell) {
   bar.setAttribute("role", "progressbar");
   bar.setAttribute("aria-valuemin", "0");
   bar.setAttribute("aria-valuemax", "100");
-  let row;
+  let row, is_left = false;
 
   function act(actions) {
     const here = buttons.contains(document.activeElement);
@@ -76,8 +76,15 @@ function makeRow(tell) {
       button.setAttribute("aria-label", `${ACTIONS[action]}: ${row.title}`);
       if (buttons.children[place] !== button) buttons.insertBefore(button, buttons.children[place] ?? null);
     });
-    // Whoever pressed a button that is gone goes on from the next one.
-    if (here && !buttons.contains(document.activeElement)) (buttons.firstElementChild ?? node.closest("[tabindex]"))?.focus();
+    // Whoever pressed a button that is gone goes on from the next one, as soon as there is one.
+    const list = node.closest("[tabindex]");
+    if (here && !buttons.contains(document.activeElement)) list?.focus();
+    is_left = is_left || here;
+    if (is_left && document.activeElement !== list) is_left = false;
+    else if (is_left && buttons.firstElementChild) {
+      is_left = false;
+      buttons.firstElementChild.focus();
+    }
   }
 
   function tick() {
@@ -110,7 +117,7 @@ function makeRow(tell) {
   return { node, update, tick, is_going: () => row.completed === null };
 }
 
-function render({ model, el }) {
+function renderList({ model, el }) {
   const list = make("div", "cosphere-tasks"), empty = make("div", "cosphere-empty");
   list.setAttribute("role", "list");
   list.setAttribute("aria-label", model.get("label"));
@@ -142,7 +149,6 @@ function render({ model, el }) {
     else if (!is_going && timer !== null) timer = clearInterval(timer) ?? null;
   }
 
-  el.classList.add("cosphere-view");
   el.append(list, empty);
   show();
   model.on("change:rows change:empty", show);
@@ -152,4 +158,53 @@ function render({ model, el }) {
   };
 }
 
-export default { render };
+// -- a field --------------------------------------------------------------------------------------------------------
+
+// What is typed is told, too; what Enter means is told together with what stands there then.
+function renderField({ model, el }) {
+  const input = make("input", "cosphere-input");
+  input.type = "text";
+  input.spellcheck = false;
+  input.autocomplete = "off";
+
+  function show() {
+    if (input.value !== model.get("value")) input.value = model.get("value");
+    input.setAttribute("aria-label", model.get("label"));
+    input.placeholder = model.get("label");
+    input.setAttribute("aria-invalid", String(!model.get("is_right")));
+  }
+
+  function take(message) {
+    if (!message.focus) return;
+    input.focus();
+    input.select();
+  }
+
+  input.addEventListener("input", () => {
+    model.set("value", input.value);
+    model.save_changes();
+  });
+  input.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter") return;
+    event.preventDefault();
+    event.stopPropagation();
+    model.send({ submit: input.value });
+  });
+  el.append(input);
+  show();
+  model.on("change:value change:label change:is_right", show);
+  model.on("msg:custom", take);
+  return () => {
+    model.off("change:value change:label change:is_right", show);
+    model.off("msg:custom", take);
+  };
+}
+
+const PARTS = { list: renderList, field: renderField };
+
+export default {
+  render(context) {
+    context.el.classList.add("cosphere-view");
+    return PARTS[context.model.get("part")](context);
+  },
+};

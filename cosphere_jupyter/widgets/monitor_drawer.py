@@ -8,7 +8,8 @@ from typing import Any
 import ipywidgets
 
 from ..client.text import clean
-from .core import Message, button, heading, unlabelled
+from .core import Message, button, heading
+from .monitor_list import Field
 
 
 class Drawer(ipywidgets.VBox):
@@ -18,18 +19,17 @@ class Drawer(ipywidgets.VBox):
         self._do: Callable[[str], object] = lambda _: None
         self._check: Callable[[str], str] = lambda _: ""
         self._title = ipywidgets.HTML()
-        self._field = ipywidgets.Text(continuous_update=True)
+        self._field = Field(self._submit)
         self._go = button("Load", self.go, "primary")
         self._close = button("Close", self.hide, tooltip="Close this")
         self._wrong, self.line = Message(), Message()
         self._below = ipywidgets.VBox()
-        line = ipywidgets.HBox([unlabelled(self._field), self._go, self._close])
+        line = ipywidgets.HBox([self._field, self._go, self._close])
         line.add_class("cosphere-fields")
         super().__init__([self._title, line, self._wrong, self.line, self._below])
         for name in ("cosphere-card", "cosphere-drawer"):
             self.add_class(name)
         self._field.observe(lambda _: self._look(), "value")
-        self._field.on_msg(self._on_message)
         self.layout.display = "none"
 
     @property
@@ -48,7 +48,7 @@ class Drawer(ipywidgets.VBox):
         """Show a field with a value; ``check`` says what is wrong with one, ``do`` goes on with one that is right."""
         self._check, self._do = check, do
         self._title.value = heading(clean(title), 4)
-        self._field.description = self._field.placeholder = label
+        self._field.label = label
         self._go.description = word
         self.show_below(None)
         self.line.say("")
@@ -96,8 +96,9 @@ class Drawer(ipywidgets.VBox):
     def _look(self) -> None:
         wrong = self._check(self.value)
         self._go.disabled = bool(wrong)
+        self._field.is_right = not wrong
         self._wrong.complain(wrong) if wrong else self._wrong.say("")
 
-    def _on_message(self, _: Any, message: Any, __: Any) -> None:
-        if isinstance(message, dict) and message.get("event") == "submit":
-            self.go()
+    def _submit(self, value: str) -> None:
+        self._field.value = value
+        self.go()

@@ -1,4 +1,4 @@
-"""The list of tasks as a widget, drawn by ``monitor.js``: it counts the seconds by itself, so that nothing is sent."""
+"""The list of tasks and a field, drawn by ``monitor.js``: the page counts the seconds, nothing is sent for them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,19 @@ from .view import file_text
 ACTIONS = ("cancel", "again", "load", "save")
 
 
-class TaskList(anywidget.AnyWidget):
-    """Rows of tasks; see ``monitor_rows.row``. ``tell(action, key)`` is called when somebody presses a button."""
+class _Part(anywidget.AnyWidget):
+    """``part`` says what ``monitor.js`` draws."""
 
     _esm = file_text("monitor.js")
     _css = file_text("monitor.css")
+    part = traitlets.Unicode().tag(sync=True)
     label = traitlets.Unicode(help="What it is, for screen readers.").tag(sync=True)
+
+
+class TaskList(_Part):
+    """Rows of tasks; see ``monitor_rows.row``. ``tell(action, key)`` is called when somebody presses a button."""
+
+    part = traitlets.Unicode("list").tag(sync=True)
     rows: traitlets.List[Any] = traitlets.List().tag(sync=True)
     empty = traitlets.Unicode(help="What stands there without any task.").tag(sync=True)
 
@@ -33,3 +40,28 @@ class TaskList(anywidget.AnyWidget):
         action, key = message.get("action"), message.get("key")
         if action in ACTIONS and isinstance(key, str):
             self._told(str(action), key)
+
+
+class Field(_Part):
+    """A line of text. ``submit(value)`` is called when somebody presses Enter, with what stood there then.
+
+    That of ipywidgets may tell of Enter before it tells what was typed.
+    """
+
+    part = traitlets.Unicode("field").tag(sync=True)
+    value = traitlets.Unicode().tag(sync=True)
+    is_right = traitlets.Bool(True, help="Whether the value may stay as it is.").tag(sync=True)
+
+    def __init__(self, submit: Callable[[str], None], **options: Any) -> None:
+        super().__init__(**options)
+        self._submitted = submit
+        self.on_msg(self._take)
+
+    def focus(self) -> None:
+        """Put the focus there, with the value selected."""
+        self.send({"focus": True})
+
+    def _take(self, _: Any, message: Any, __: Any) -> None:
+        value = message.get("submit") if isinstance(message, Mapping) else None
+        if isinstance(value, str):
+            self._submitted(value)

@@ -241,8 +241,9 @@ def test_rows_are_loaded_into_a_named_variable(
     assert drawer._go.disabled and "is taken: by a int" in drawer._wrong.text
     drawer.go()
     assert monitor.dataframe is None
-    drawer._field.value = "late"
-    drawer._field._handle_custom_msg({"event": "submit"}, [])
+    # Enter comes with what stands there: the value that was typed may come later.
+    drawer._field.value = "l"
+    drawer._field._handle_custom_msg({"submit": "late"}, [])
     assert monitor.wait(20)
     assert variables["late"] is monitor.dataframe is heard[-1]
     assert len(variables["late"]) == 3
