@@ -157,9 +157,11 @@ class TaskEngine:
         self.wake()
 
     def kill(self, key: str, owner_id: int | None = None) -> None:
-        """Kill the process of a task that was cancelled (after the commit that says so)."""
+        """Kill the process of a task that was cancelled, or take it from the queue (after the commit that says so)."""
         if attempt := self._running.get(key):
             attempt.kill()
+        for _, lane in self._lanes:
+            lane.remove([key])
         self.hub.changed(key, owner_id)
 
     def is_running(self, key: str) -> bool:
@@ -257,13 +259,16 @@ class TaskEngine:
     def _take_up(self, outcome: Outcome) -> None:
         """Take what was claimed into our care and begin it as far as there are slots."""
         for lane, chosen, claimed in outcome.claims:
-            lane.queue.remove(each.key for each in chosen)
+            lane.remove(each.key for each in chosen)
             waiting = {each.key: each for each in chosen}
             for task in claimed:
                 attempt = self._running[task.key] = Attempt(task, lane, waiting[task.key])
                 lane.take(attempt)
                 self.hub.changed(task.key, task.owner_id, task)
             self._fill(lane)
+            if len(claimed) < len(chosen):
+                # Some had been cancelled: their places are for those behind them.
+                self._wake.set()
 
     def _due_progress(self) -> Mapping[tuple[str, int], Any]:
         if not self._progress or time.monotonic() - self._progress_stored < PROGRESS_SECONDS:
@@ -331,7 +336,7 @@ class TaskEngine:
         self._running.pop(attempt.of.key, None)
         self.hub.changed(attempt.of.key, attempt.of.owner_id, task)
         if task is not None and task.state.status == "queued":
-            attempt.lane.queue.add([attempt.waiting])
+            attempt.lane.add([attempt.waiting])
             self._wake.set()
 
     def report(self, attempt: Attempt, progress: Any) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from .children import Child
@@ -49,7 +50,7 @@ class Attempt:
         """Let the next attempt of the lane begin."""
         if self.has_slot:
             self.has_slot = False
-            self.lane.running[self.of.owner_id] -= 1
+            self.lane.end(self)
 
     def tell_progress(self, seconds: float, tell: Callable[[], None]) -> None:
         """Tell of progress at most every so many seconds, and of the last one at any rate."""
@@ -74,16 +75,20 @@ class Attempt:
 
 
 class Lane:
-    """What runs at once, at most ``slots``, and what is claimed ahead so that no process waits for the disk."""
+    """What runs at once, at most ``slots``, and what is claimed ahead so that no process waits for the disk.
+
+    A turn adds and chooses in the thread of its transaction while the event loop begins and ends attempts.
+    """
 
     def __init__(self, slots: int, account_limit: int = 0, *, is_ahead: bool = False) -> None:
         """``account_limit`` is for the tasks of one account, 0 for none; ``is_ahead`` allows claims ahead."""
         self.slots = slots
         self.account_limit = account_limit
-        self.queue = FairQueue()
         self.ready: deque[Attempt] = deque()
         self.running: Counter[int | None] = Counter()
         self.in_care = 0
+        self._queue = FairQueue()
+        self._lock = threading.Lock()
         self.is_ahead = is_ahead
         self._mean_seconds = 1.0
 
@@ -96,24 +101,47 @@ class Lane:
         """Take note of how long a call took."""
         self._mean_seconds += MEMORY * (seconds - self._mean_seconds)
 
+    def add(self, waiting: Iterable[Waiting]) -> None:
+        """Put tasks into the queue."""
+        for each in waiting:
+            # One by one: nobody waits until ten thousand are in.
+            with self._lock:
+                self._queue.add([each])
+
+    def remove(self, keys: Iterable[str]) -> None:
+        """Take tasks out of the queue that were claimed or have ended."""
+        with self._lock:
+            self._queue.remove(keys)
+
     def take(self, attempt: Attempt) -> None:
         """Take a claimed attempt into our care: it begins when it is its turn."""
-        self.in_care += 1
-        self.ready.append(attempt)
+        with self._lock:
+            self.in_care += 1
+            self.ready.append(attempt)
 
     def begin(self) -> Attempt:
         """Give the first of the ready attempts a slot, and return it."""
-        attempt = self.ready.popleft()
-        attempt.has_slot = True
-        self.running[attempt.of.owner_id] += 1
-        return attempt
+        with self._lock:
+            attempt = self.ready.popleft()
+            attempt.has_slot = True
+            self.running[attempt.of.owner_id] += 1
+            return attempt
+
+    def end(self, attempt: Attempt) -> None:
+        """Take an attempt's slot back."""
+        with self._lock:
+            self.running[attempt.of.owner_id] -= 1
 
     def choose(self) -> list[Waiting]:
         """Return the tasks to claim now."""
+        with self._lock:
+            return self._choose()
+
+    def _choose(self) -> list[Waiting]:
         ahead = min(int(self.slots * AHEAD_SECONDS / max(self._mean_seconds, 1e-6)), AHEAD_LIMIT)
         room = self.slots + (ahead if self.is_ahead else 0) - self.running.total() - len(self.ready)
         room = min(room, max(CARE_LIMIT, self.slots) - self.in_care)
-        if room <= 0 or not len(self.queue):
+        if room <= 0 or not len(self._queue):
             return []
         busy = self.running + Counter(attempt.of.owner_id for attempt in self.ready)
-        return self.queue.choose(room, busy, self.account_limit)
+        return self._queue.choose(room, busy, self.account_limit)

@@ -91,7 +91,7 @@ class Recorder:
         waiting = [] if turn.after is None else records.read_waiting(connection, turn.after)
         claims = []
         for is_quick, lane in turn.lanes:
-            lane.queue.add(each for each in waiting if each.is_quick == is_quick)
+            lane.add(each for each in waiting if each.is_quick == is_quick)
             chosen = lane.choose()
             claims.append((lane, chosen, records.claim(connection, [each.key for each in chosen])))
         return Outcome(ended, claims, waiting[-1].number if waiting else 0)

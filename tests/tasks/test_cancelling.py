@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 from cosphere_jupyter.errors import NotFound
+from cosphere_jupyter.tasks import records
 from cosphere_jupyter.tasks.children import MARK, end_leftovers
 
 
@@ -41,6 +42,39 @@ async def test_a_cancelled_task_in_the_queue_never_starts(tmp_path, make_bench):
     last = await bench.ended(await bench.enqueue("echo"))
     assert last.state.status == "success"
     assert not (tmp_path / "log").exists()
+    await bench.close()
+
+
+@pytest.mark.parametrize("is_told", [True, False], ids=["the engine is told", "the record alone says it"])
+async def test_a_queue_of_cancelled_tasks_holds_up_nobody(tmp_path, make_bench, is_told):
+    bench = make_bench(tmp_path, slots=1)
+    await bench.engine.start()
+    blocking = await bench.enqueue("sleep")
+    await bench.reported(blocking)
+    waiting = [await bench.enqueue("echo") for _ in range(30)]
+    # So that all are in the queue when they are cancelled.
+    await bench.ended(await bench.enqueue("echo", is_quick=True))
+    await bench.database.write(lambda c: [records.cancel(c, key, "rosa@lab.example") for key in waiting])
+    for key in waiting if is_told else ():
+        bench.engine.kill(key)
+    await bench.cancel(blocking)
+    assert (await bench.ended(await bench.enqueue("echo"), seconds=4)).state.status == "success"
+    await bench.close()
+
+
+async def test_cancelled_tasks_leave_the_queue_at_once(tmp_path, make_bench):
+    bench = make_bench(tmp_path, slots=1)
+    await bench.engine.start()
+    blocking = await bench.enqueue("sleep")
+    await bench.reported(blocking)
+    waiting = [await bench.enqueue("echo") for _ in range(3)]
+    await bench.ended(await bench.enqueue("echo", is_quick=True))
+    lane = bench.engine._lanes[0][1]
+    lane.slots = 10
+    assert [each.key for each in lane.choose()] == waiting
+    for key in waiting[:2]:
+        await bench.cancel(key)
+    assert [each.key for each in lane.choose()] == waiting[2:]
     await bench.close()
 
 
