@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -18,6 +19,7 @@ from ..executors.base import Query
 from ..results.folder import FolderStore
 from ..tasks import records
 from ..tasks.engine import TaskEngine
+from ..tasks.hub import Subscription
 from ..tasks.records import Task
 from . import spec as rules
 from .estimate import Estimate, quick_estimate
@@ -127,22 +129,21 @@ class Downloads:
         request = await self.read(request_id, caller)
         if request.task is None or request.is_settled:
             return request
-        with self._engine.watch(request.task.key) as changed:
+        with self._engine.hub.subscribe([request.task.key]) as subscription:
             request = await self.read(request_id, caller)
             if request.task is None or request.is_settled:
                 return request
-            try:
-                await asyncio.wait_for(changed.wait(), seconds)
-                await asyncio.wait_for(self._end_of(request.task, changed), SETTLING_SECONDS)
-            except asyncio.TimeoutError:
-                pass
+            await self._change_of(request.task, subscription, seconds)
         return await self.read(request_id, caller)
 
-    async def _end_of(self, task: Task, changed: asyncio.Event) -> None:
-        """Return when no attempt of a task runs any more (or yet)."""
-        while self._engine.is_running(task.key):
-            changed.clear()
-            await changed.wait()
+    async def _change_of(self, task: Task, subscription: Subscription, seconds: float) -> None:
+        end, is_told = time.monotonic() + seconds, False
+        while changes := await subscription.changes(end - time.monotonic()):
+            newest = changes[-1]
+            if newest.state.is_final:
+                return
+            if not is_told and (newest.state, newest.progress) != (task.state, task.progress):
+                end, is_told = min(end, time.monotonic() + SETTLING_SECONDS), True
 
     async def leave(self, request_id: int, caller: Account) -> None:
         """Take the caller off the waiters; when nobody is left the request is cancelled and its work killed."""
@@ -312,6 +313,11 @@ def result_name(task: Task) -> str:
     return f"{fingerprint[:2]}/{fingerprint}/{task.key}-{task.state.attempt}"
 
 
+def has_quota(connection: Connection, task: Task) -> bool:
+    """Whether the owner of a task has a disk quota, so that `charge_result` may refuse what it has made."""
+    return task.owner_id is not None and read_account(connection, task.owner_id).disk_quota is not None
+
+
 def charge_result(connection: Connection, task: Task, size: int) -> list[str]:
     """Charge what a task has made, before it is visible, to the task's owner; see ``quota.charge``."""
     request = read_request_of_task(connection, task)
@@ -328,6 +334,8 @@ def store_result(connection: Connection, task: Task) -> None:
         "real_size": result["bytes"],
         "executor_job_id": result["name"].rsplit("/", 1)[-1],
         "result": result,
+        "charged_to_id": task.owner_id,
+        "charged_size": None if task.owner_id is None else result["bytes"],
         "used_at": now(),
         "updated_at": now(),
     }

@@ -18,7 +18,15 @@ from ..tasks.engine import Call
 from ..tasks.records import Task
 from . import spec as rules
 from .estimate import learn
-from .service import TASK_NAME, DownloadRequest, charge_result, read_request_of_task, result_name, store_result
+from .service import (
+    TASK_NAME,
+    DownloadRequest,
+    charge_result,
+    has_quota,
+    read_request_of_task,
+    result_name,
+    store_result,
+)
 
 
 class DownloadTask:
@@ -35,7 +43,7 @@ class DownloadTask:
 
     async def prepare(self, task: Task) -> Call:
         """Make the attempt's folder and say what the child shall unload into it."""
-        request = await self._request(task)
+        request, _ = await self._read(task)
         if request.item.executor_type != "DUCKDB":
             raise ExecutionError(
                 f"'{request.item.name}' lives on {request.item.executor_type}, and this version of the workspace can "
@@ -63,8 +71,9 @@ class DownloadTask:
 
     async def publish(self, task: Task, result: Any) -> Any:
         """Write the manifest and make the folder visible; what is stored is the manifest in short."""
-        request = await self._request(task)
-        await self._charge(task, result["bytes"])
+        request, is_limited = await self._read(task)
+        if is_limited:
+            await self._charge(task, result["bytes"])
         name = result_name(task)
         manifest = {
             "id": name.rsplit("/", 1)[-1],
@@ -73,14 +82,17 @@ class DownloadTask:
             "data_version": request.data_version,
             **result,
         }
-        await asyncio.to_thread(self._store.publish, name, manifest)
-        await asyncio.to_thread(shutil.rmtree, self._scratch_of(task), True)
+        await asyncio.to_thread(self._publish, task, name, manifest)
         return {
             "name": name,
             "rows": result["rows"],
             "bytes": result["bytes"],
             "files": [file["name"] for file in result["files"]],
         }
+
+    def _publish(self, task: Task, name: str, manifest: dict[str, Any]) -> None:
+        self._store.publish(name, manifest)
+        shutil.rmtree(self._scratch_of(task), True)
 
     async def _charge(self, task: Task, size: int) -> None:
         """Refuse a result that turned out bigger than its owner's share, or make room for it."""
@@ -99,8 +111,11 @@ class DownloadTask:
         await asyncio.to_thread(shutil.rmtree, self._scratch_of(task), True)
         await asyncio.to_thread(self._store.discard, result_name(task))
 
-    async def _request(self, task: Task) -> DownloadRequest:
+    async def _read(self, task: Task) -> tuple[DownloadRequest, bool]:
+        """Return the request of a task, and whether its owner has a disk quota."""
         try:
-            return await self._database.read(lambda connection: read_request_of_task(connection, task))
+            return await self._database.read(
+                lambda connection: (read_request_of_task(connection, task), has_quota(connection, task))
+            )
         except NotFound:
             raise ExecutionError("the download request of this task is gone") from None
