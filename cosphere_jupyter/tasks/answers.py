@@ -1,6 +1,6 @@
 """What a child process answers with, and what becomes of answers that are too big for the pipe and the database.
 
-Loads nothing but the standard library: the child imports it.
+Loads little but the standard library: the child imports it.
 """
 
 from __future__ import annotations
@@ -11,11 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..errors import ExecutionError
+
 # Results up to this size, in bytes of JSON, travel through the pipe and lie in the database; others are files.
 INLINE_LIMIT = 256 * 1024
 # A line of the protocol.
 LINE_LIMIT = 4 * 1024 * 1024
 TOO_LONG = "the work's answer is too long to be passed on"
+UNREADABLE = "the work's answer cannot be read"
+TOO_BIG = "the work's answer holds an integer beyond 64 bits, which JSON readers round or refuse: give it as text"
+NO_TEXT = "the work's answer holds text that is no Unicode (half of a surrogate pair)"
 
 
 @dataclass(frozen=True)
@@ -38,8 +43,33 @@ class Spilled:
 
 
 def encode(value: Any) -> bytes:
-    """Return JSON without spaces; ``TypeError`` or ``ValueError`` if it is none."""
+    """Return JSON without spaces; ``TypeError`` or ``ValueError`` if it is none.
+
+    ``ExecutionError`` if it is JSON that cannot be read again as it was: integers from -2**63 to 2**64 - 1 can.
+    """
+    _check(value)
     return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _check(value: Any) -> None:
+    if isinstance(value, str):
+        if not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raise ExecutionError(NO_TEXT) from None
+    elif isinstance(value, int):
+        if not -(2**63) <= value < 2**64:
+            raise ExecutionError(TOO_BIG)
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            # Keys that are numbers become text.
+            if isinstance(key, str):
+                _check(key)
+            _check(each)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            _check(each)
 
 
 def spill(encoded: bytes, path: Path) -> None:

@@ -140,7 +140,7 @@ def _answer(call: dict[str, Any], voice: _Voice) -> bytes:
         result = _find(call["entry"])(call["params"], voice.report)
         return _encode_result(result, call.get("spill"))
     except ExecutionError as error:
-        return encode({"error": str(error), "details": error.details})
+        return _error(error)
     except MemoryError:
         traceback.print_exc()
         return encode({"error": "the work needs more memory than there is", "details": None})
@@ -152,8 +152,20 @@ def _answer(call: dict[str, Any], voice: _Voice) -> bytes:
         return _unexpected(error)
 
 
+def _error(error: ExecutionError) -> bytes:
+    try:
+        return encode({"error": str(error), "details": error.details})
+    except (TypeError, ValueError, ExecutionError):
+        return encode({"error": _readable(str(error)), "details": None})
+
+
 def _unexpected(error: Exception) -> bytes:
-    return encode({"error": None, "kind": type(error).__name__, "traceback": traceback.format_exc()})
+    return encode({"error": None, "kind": type(error).__name__, "traceback": _readable(traceback.format_exc())})
+
+
+def _readable(text: str) -> str:
+    """Names of files may hold what is no Unicode."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _encode_result(result: Any, spill_to: str | None) -> bytes:

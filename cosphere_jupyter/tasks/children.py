@@ -22,7 +22,7 @@ import orjson
 import psutil
 
 from ..errors import ExecutionError
-from .answers import LINE_LIMIT, TOO_LONG, Answer, Spilled
+from .answers import LINE_LIMIT, TOO_LONG, UNREADABLE, Answer, Spilled
 
 GRACE_SECONDS = 5.0
 # What is in the pipe when a process has ended is read within this time, also if a descendant holds the pipe open.
@@ -111,7 +111,13 @@ class Child:
         answered: asyncio.Future[dict[str, Any] | None] = asyncio.get_running_loop().create_future()
 
         def take(line: bytes) -> None:
-            message = orjson.loads(line)
+            try:
+                message = orjson.loads(line)
+            except ValueError:
+                # Whatever wrote this, no answer may ever follow.
+                if not answered.done():
+                    answered.set_exception(ExecutionError(UNREADABLE))
+                return
             if "progress" in message:
                 report(message["progress"])
             elif not answered.done():

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from cosphere_jupyter.database.schema import now
 from cosphere_jupyter.errors import NotFound
 from cosphere_jupyter.tasks import outputs, records
-from cosphere_jupyter.tasks.answers import INLINE_LIMIT, Answer, Spilled
+from cosphere_jupyter.tasks.answers import INLINE_LIMIT, NO_TEXT, TOO_BIG, UNREADABLE, Answer, Spilled
 from cosphere_jupyter.tasks.engine import Published
 from cosphere_jupyter.tasks.retention import TaskRetention
 from cosphere_jupyter.tasks.tables import tasks
@@ -92,11 +92,59 @@ async def test_a_big_result_whose_file_is_gone_is_said_to_be_gone(bench):
         await bench.tasks.result_of(task)
 
 
+async def test_numbers_of_any_length_stay_what_they_are_in_a_big_result(bench, tmp_path):
+    content, name = str([10**400] * 1000).encode(), f"ab/{'ab' * 32}/X-1"
+    path = tmp_path / "spilled.json"
+    path.write_bytes(content)
+    outputs.keep_result(bench.store, name, Spilled(path, len(content)))
+    assert outputs.read_result(bench.store, name) == content
+
+
+async def test_a_big_result_whose_file_is_damaged_counts_as_gone(bench):
+    task = await bench.ended(await bench.enqueue("big", characters=400_000))
+    path = bench.store.file(task.result_name, "result.json")
+    path.write_bytes(path.read_bytes()[:-7])
+    with pytest.raises(NotFound):
+        await bench.tasks.result_of(task)
+
+
 @pytest.mark.parametrize("params", [{}, {"set": True}], ids=["not a number", "a set"])
 async def test_what_is_no_json_is_no_result(bench, params, caplog):
     with caplog.at_level(logging.ERROR):
         task = await bench.ended(await bench.enqueue("not_json", **params))
     assert "failed unexpectedly" in task.state.error
+    assert (await bench.ended(await bench.enqueue("echo"))).state.status == "success"
+
+
+@pytest.mark.parametrize("exponent", [25, 400, 5000])
+@pytest.mark.parametrize("options", [{}, {"padding": 300_000}, {"where": "progress"}, {"sign": -1}], ids=str)
+async def test_an_integer_that_would_not_be_read_as_it_was_is_refused(bench, tmp_path, exponent, options):
+    spill = str(tmp_path / "spilled.json")
+    task = await bench.ended(await bench.enqueue("number", exponent=exponent, spill=spill, **options))
+    assert task.state.error == TOO_BIG and "beyond 64 bits" in TOO_BIG
+    assert (await bench.ended(await bench.enqueue("echo"))).state.status == "success"
+
+
+@pytest.mark.parametrize("n", [2**64 - 1, -(2**63)])
+async def test_integers_of_64_bits_come_out_as_they_went_in(bench, n):
+    options = {"exponent": 64, "less": 1} if n > 0 else {"exponent": 63, "sign": -1}
+    task = await bench.ended(await bench.enqueue("number", base=2, **options))
+    assert task.state.result["nested"] == [{"n": n}]
+
+
+async def test_text_that_is_no_unicode_is_no_result_and_shown_in_errors(bench, caplog):
+    assert (await bench.ended(await bench.enqueue("half_a_pair"))).state.error == NO_TEXT
+    assert (await bench.ended(await bench.enqueue("half_a_pair", fails=True))).state.error == "no file \\udcff"
+    with caplog.at_level(logging.ERROR):
+        broken = await bench.ended(await bench.enqueue("half_a_pair", breaks=True))
+    assert "failed unexpectedly (KeyError)" in broken.state.error
+    details = await bench.ended(await bench.enqueue("number", exponent=400, where="details"))
+    assert (details.state.error, details.state.result) == ("no", None)
+
+
+async def test_a_line_that_cannot_be_read_ends_the_attempt_and_its_process(bench):
+    task = await bench.ended(await bench.enqueue("break_the_protocol", seconds=60))
+    assert task.state.error == UNREADABLE
     assert (await bench.ended(await bench.enqueue("echo"))).state.status == "success"
 
 

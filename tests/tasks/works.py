@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import resource
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -132,6 +134,34 @@ def big_with_facts(params, report):
 
 def not_json(params, report):
     return {"set": {1, 2}} if params.get("set") else float("nan")
+
+
+def number(params, report):
+    """An integer, as an answer or wherever else a work can say it."""
+    value = params.get("sign", 1) * (params.get("base", 10) ** params["exponent"] - params.get("less", 0))
+    if params.get("where") == "progress":
+        report({"n": value})
+    if params.get("where") == "details":
+        raise ExecutionError("no", {"n": value})
+    return {"nested": [{"n": value}], "padding": "x" * params.get("padding", 0)}
+
+
+def half_a_pair(params, report):
+    if params.get("fails"):
+        raise ExecutionError("no file \udcff")
+    if params.get("breaks"):
+        raise KeyError("no file \udcff")
+    return ["\ud83d"]
+
+
+def break_the_protocol(params, report):
+    """Write to the server's pipe what is no line of the protocol, whichever descriptor it is."""
+    for descriptor in range(3, 12):
+        with contextlib.suppress(OSError):
+            if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+                os.write(descriptor, b"no json\n")
+    time.sleep(params["seconds"])
+    return "never read"
 
 
 def report_often(params, report):
