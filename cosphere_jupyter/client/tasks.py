@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from .workspace import Workspace
 
 MOUNT = "/v1"
+# What an answer says of a task whose status found no room in it.
+TOO_MUCH = "the statuses asked for are too long for one answer: ask for fewer keys at once"
 # How the link to an output ends: the folder is named by the task's key and its attempt.
 _OUTPUT = r"/results/[0-9a-f]{{2}}/[0-9a-f]{{64}}/{key}-\d+/([^/?#]+)"
 
@@ -364,7 +366,11 @@ class Tasks(Html):
 
     @staticmethod
     def _apply(tasks: Sequence[Task], ask: Callable[[Sequence[str]], Any]) -> None:
-        found = {str(data["key"]): data for data in sent([task.key for task in tasks], ask)}
+        found: dict[str, Any] = {}
+        while keys := [task.key for task in tasks if task.key not in found]:
+            # The first is always told; others may find no room in an answer, and are asked for again.
+            answers = sent(keys, ask)
+            found |= {str(data["key"]): data for data in answers if data.get("result") != TOO_MUCH}
         for task in tasks:
             data = found[task.key]
             if not data.get("events"):

@@ -29,7 +29,7 @@ class OutputHandler(TasksHandler):
         if task is None:
             self._send_not_found(UNKNOWN)
         elif task.state.status != "success":
-            self.send_json(await self.statuses.status(task, self.mount), 400)
+            self.send_json(self.statuses.status(task, self.mount), 400)
         elif isinstance(output := output_of(task.outputs, filename), str):
             self._send_not_found(output)
         else:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,11 @@ from ..tasks.records import Task
 if TYPE_CHECKING:
     from ..services import Services
 
+Part = bytes | memoryview
+
 # What clients of the first hour look for in the result of a key that has no task.
 UNKNOWN = "there is no task with this ID"
+TOO_MUCH = "the statuses asked for are too long for one answer: ask for fewer keys at once"
 # Encoded statuses that are kept for the next stream that is told of the same change.
 MOST_KEPT = 512
 LARGEST_KEPT = 16 * 1024
@@ -35,10 +39,10 @@ class StatusRenderer:
         # By the task object that all streams are given; it is kept, too, so that its id stays its own.
         self._lines: OrderedDict[tuple[int, str, bool], tuple[Task, bytes]] = OrderedDict()
 
-    async def status(self, task: Task, mount: str, named: bool = False) -> dict[str, Any]:
+    def status(self, task: Task, mount: str, named: bool = False) -> dict[str, Any]:
         """Return a task's status; URLs in it begin with ``mount``. ``named`` adds what is ours and its owner's.
 
-        That is ``task_name``, and ``task_parameters`` unless they are long.
+        That is ``task_name``, and ``task_parameters`` unless they are long. A result in a file is not in it.
         """
         status: dict[str, Any] = {"status": task.state.status, "key": task.key, "events": events_of(task)}
         if named:
@@ -50,27 +54,63 @@ class StatusRenderer:
         if task.state.status == "error":
             status["result"] = task.state.error if task.state.result is None else task.state.result
         elif task.state.status == "success":
-            status["result"] = await self._result(task, mount)
+            result = task.state.result
+            if task.outputs:
+                result = {**(result if isinstance(result, dict) else {}), **self._links(task, mount)}
+            status["result"] = result
         return status
 
-    async def all(
-        self, keys: Iterable[str], tasks: Mapping[str, Task], mount: str, named: bool = False
-    ) -> list[dict[str, Any]]:
-        """Return the statuses of these keys, in their order; keys without a task have one of their own."""
-        statuses = []
-        for number, key in enumerate(keys, 1):
-            task = tasks.get(key)
-            statuses.append(await self.status(task, mount, named) if task else unknown(key))
-            if number % CHUNK == 0:
+    async def parts(self, task: Task, mount: str, named: bool = False) -> list[Part]:
+        """Return a task's status as JSON, in parts: a result in a file is neither parsed nor copied."""
+        status = self.status(task, mount, named)
+        content = await self._content(task) if task.state.status == "success" else None
+        links = self._links(task, mount)
+        if content is None or (links and not content.startswith(b"{")):
+            return [orjson.dumps(status)]
+        del status["result"]
+        head = orjson.dumps(status)[:-1] + b',"result":'
+        if not links:
+            return [head, content, b"}"]
+        return [head, memoryview(content)[:-1], b"," + orjson.dumps(links)[1:] + b"}"]
+
+    async def each(
+        self, keys: Iterable[str], tasks: Mapping[str, Task], mount: str, named: bool = False, room: float = math.inf
+    ) -> AsyncIterator[Part]:
+        """Yield the statuses of these keys as a JSON list, in their order and in parts.
+
+        Keys without a task have one of their own, and so have those that find no more ``room``, in bytes; the first
+        always finds it.
+        """
+        used, is_full = 0, False
+        yield b"["
+        for number, key in enumerate(keys):
+            if number:
+                yield b","
+            if number % CHUNK == CHUNK - 1:
                 await asyncio.sleep(0)
-        return statuses
+            task = tasks.get(key)
+            if task is None:
+                yield orjson.dumps(unknown(key))
+                continue
+            # When there is no more room, no more files are read.
+            is_left = is_full and task.state.result is None and task.result_name is not None
+            parts = [] if is_left else await self.parts(task, mount, named)
+            size = sum(map(len, parts))
+            if is_left or (used and used + size > room):
+                is_full = True
+                parts = [orjson.dumps(unknown(key, TOO_MUCH))]
+            else:
+                used += size
+            for part in parts:
+                yield part
+        yield b"]"
 
     async def line(self, task: Task, mount: str, named: bool = False) -> bytes:
         """Return a task's status as a line of a stream."""
         key = (id(task), mount, named)
         if kept := self._lines.get(key):
             return kept[1]
-        line = orjson.dumps(await self.status(task, mount, named)) + b"\n"
+        line = b"".join([*await self.parts(task, mount, named), b"\n"])
         if len(line) <= LARGEST_KEPT:
             self._lines[key] = task, line
             if len(self._lines) > MOST_KEPT:
@@ -81,23 +121,20 @@ class StatusRenderer:
         """Return the signed address of an output file, below the mount point."""
         return "results/" + self._services.links.sign(str(task.result_name), str(output["file"]))
 
-    async def _result(self, task: Task, mount: str) -> Any:
-        result = task.state.result
-        if result is None and task.result_name is not None:
-            try:
-                result = await self._services.task_list.result_of(task)
-            except NotFound:
-                # Swept away, as its files are.
-                result = None
-        if not task.outputs:
-            return result
-        links = {output["name"]: mount + self.link(task, output) for output in task.outputs}
-        return {**(result if isinstance(result, dict) else {}), **links}
+    async def _content(self, task: Task) -> bytes | None:
+        try:
+            return await self._services.task_list.big_result_of(task)
+        except NotFound:
+            # Swept away, as its files are, or damaged: the other keys' answers shall come.
+            return None
+
+    def _links(self, task: Task, mount: str) -> dict[str, str]:
+        return {output["name"]: mount + self.link(task, output) for output in task.outputs}
 
 
-def unknown(key: str) -> dict[str, Any]:
+def unknown(key: str, text: str = UNKNOWN) -> dict[str, Any]:
     """Return the status of a key that has no task (or none of the caller's): the other keys' answers shall come."""
-    return {"status": "error", "key": key, "events": {}, "result": UNKNOWN}
+    return {"status": "error", "key": key, "events": {}, "result": text}
 
 
 def events_of(task: Task) -> dict[str, str]:

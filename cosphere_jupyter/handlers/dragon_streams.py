@@ -10,22 +10,17 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-import orjson
-from tornado.iostream import StreamClosedError
 from tornado.web import Finish
 
 from ..errors import Unavailable
 from ..tasks.records import Task
 from .dragon_open import OpenStreams
-from .dragon_tasks import PAGE, TasksHandler
+from .dragon_tasks import PAGE, WRITE_BYTES, TasksHandler
 
 if TYPE_CHECKING:
     from ..tasks.hub import Subscription
 
 OPEN_STREAMS = "cosphere_open_streams"
-WRITE_SECONDS = 30.0
-# Lines that are written at once.
-WRITE_BYTES = 64 * 1024
 
 
 class StreamHandler(TasksHandler):
@@ -36,7 +31,6 @@ class StreamHandler(TasksHandler):
 
     # What is sent again when nothing has changed for long: the last status line.
     last = b""
-    _sent: asyncio.Future[None] | None = None
 
     async def stream(self, keys: Sequence[str], created: dict[str, Task] | None = None) -> None:
         """Send the statuses of tasks until all have ended; of those that had ended the first line alone tells.
@@ -95,11 +89,9 @@ class StreamHandler(TasksHandler):
         self.set_header("X-Accel-Buffering", "no")
         if self.request.method == "HEAD":
             raise Finish
-        statuses = await self.statuses.all(keys, found, self.mount, named)
         # Without a status there is nothing to repeat; an empty list tells nothing new.
-        told = [status for status in statuses if status["key"] == repeated]
-        self.last = orjson.dumps(told[0] if told else []) + b"\n"
-        await self.send(orjson.dumps(statuses) + b"\n")
+        self.last = await self.statuses.line(found[repeated], self.mount, named) if repeated in found else b"[]\n"
+        await self.send(await self.send_begun(self.statuses.each(keys, found, self.mount, named)) + b"\n")
         # Not needed any more, and a quarter of what a stream would hold: headers, and a body of perhaps thousands.
         self._headers.clear()
         self.request.headers.clear()
@@ -116,30 +108,6 @@ class StreamHandler(TasksHandler):
                 lines.clear()
         if lines:
             await self.send(b"".join(lines))
-
-    @property
-    def is_sending(self) -> bool:
-        """Whether the client has not taken yet what was sent last."""
-        return self._sent is not None and not self._sent.done()
-
-    async def send(self, chunk: bytes) -> None:
-        """Write and wait until it is taken; give up on a client that takes nothing."""
-        while self._sent is not None and self.is_sending:
-            # The line that keeps the stream alive, just now: tornado waits for one write only.
-            await self._taken(self._sent)
-        self.write(chunk)
-        self._sent = self.flush()
-        await self._taken(self._sent)
-        self._sent = None
-
-    async def _taken(self, sent: asyncio.Future[None]) -> None:
-        # Most of the time the system has taken it at once.
-        if not sent.done():
-            await asyncio.wait([sent], timeout=WRITE_SECONDS)
-        if not sent.done() or isinstance(sent.exception(), StreamClosedError):
-            # Not finish(), which would wait behind what is not taken.
-            self.request.connection.stream.close()  # type: ignore[union-attr]
-            raise Finish
 
 
 class CreateStreamHandler(StreamHandler):

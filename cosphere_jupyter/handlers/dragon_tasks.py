@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
+
+from tornado.iostream import StreamClosedError
+from tornado.web import Finish
 
 from ..errors import AccessDenied, NotFound
 from ..json_values import is_unicode
 from ..named.spec import Definition
 from ..tasks.records import Task
 from .dragon import DragonHandler
+from .dragon_statuses import Part
 from .fields import Choice, Field, FieldError, Integer, Text
 
 # Limits of one request; the document names none.
@@ -18,6 +23,11 @@ MOST_TASKS = 1000
 MOST_KEYS = 10_000
 LONGEST_KEY = 128
 LONGEST_WAIT = 24 * 3600
+# Statuses in one answer that is no stream, in bytes; a single one may be longer.
+LARGEST_ANSWER = 64 * 1024 * 1024
+# What is written at once, and how long the client may take for it, in seconds.
+WRITE_BYTES = 64 * 1024
+WRITE_SECONDS = 30.0
 PAGE = 100
 LARGEST_PAGE = 1000
 
@@ -29,6 +39,8 @@ MAX_WAIT = Integer(0, LONGEST_WAIT, default=None)
 
 class TasksHandler(DragonHandler):
     """Base of what takes definitions or keys of tasks."""
+
+    _sent: asyncio.Future[None] | None = None
 
     # -- definitions -----------------------------------------------------------------------------------------------
 
@@ -115,9 +127,48 @@ class TasksHandler(DragonHandler):
         waited = [key for key in dict.fromkeys(keys) if key in found]
         return await self.while_connected(self.services.task_list.wait(waited, self.reader, seconds))
 
-    async def send_statuses(self, keys: Sequence[str], found: Mapping[str, Task]) -> None:
+    async def send_statuses(self, keys: Iterable[str], found: Mapping[str, Task], named: bool = False) -> None:
         """Answer with a list of statuses in the order of the keys."""
-        self.send_json(await self.statuses.all(keys, found, self.mount))
+        parts = self.statuses.each(keys, found, self.mount, named, LARGEST_ANSWER)
+        self.set_header("Content-Type", "application/json")
+        self.finish(await self.send_begun(parts))
+
+    async def send_begun(self, parts: AsyncIterator[Part]) -> bytes:
+        """Send what comes, a little at a time, and return the end of it: all, if it is short."""
+        waiting: list[Part] = []
+        size = 0
+        async for part in parts:
+            for start in range(0, len(part), WRITE_BYTES):
+                waiting.append(memoryview(part)[start : start + WRITE_BYTES])
+                size += len(waiting[-1])
+                if size > WRITE_BYTES:
+                    await self.send(b"".join(waiting))
+                    waiting, size = [], 0
+        return b"".join(waiting)
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether the client has not taken yet what was sent last."""
+        return self._sent is not None and not self._sent.done()
+
+    async def send(self, chunk: bytes) -> None:
+        """Write and wait until it is taken; give up on a client that takes nothing."""
+        while self._sent is not None and self.is_sending:
+            # The line that keeps the stream alive, just now: tornado waits for one write only.
+            await self._taken(self._sent)
+        self.write(chunk)
+        self._sent = self.flush()
+        await self._taken(self._sent)
+        self._sent = None
+
+    async def _taken(self, sent: asyncio.Future[None]) -> None:
+        # Most of the time the system has taken it at once.
+        if not sent.done():
+            await asyncio.wait([sent], timeout=WRITE_SECONDS)
+        if not sent.done() or isinstance(sent.exception(), StreamClosedError):
+            # Not finish(), which would wait behind what is not taken.
+            self.request.connection.stream.close()  # type: ignore[union-attr]
+            raise Finish
 
 
 class CreateHandler(TasksHandler):
@@ -175,7 +226,7 @@ class TaskListHandler(TasksHandler):
             self.parameter("task_name", Text(128, default=None)),
         )
         found = {task.key: task for task in tasks}
-        self.send_json(await self.statuses.all(found, found, self.mount, named=True))
+        await self.send_statuses(found, found, named=True)
 
 
 def _is_key(value: Any) -> bool:

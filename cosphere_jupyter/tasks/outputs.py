@@ -62,11 +62,18 @@ def facts_of(path: Path) -> dict[str, Any]:
         return {"name": path.name, "bytes": file.tell(), "sha256": digest.hexdigest()}
 
 
-def read_result(store: FolderStore, name: str) -> Any:
-    """Return the big result in the result ``name``, None if it has none; ``NotFound`` if the files are gone."""
+def read_result(store: FolderStore, name: str) -> bytes | None:
+    """Return the big result in the result ``name`` as JSON, None if it has none.
+
+    It is not parsed, which would hold all threads; ``NotFound`` if the files are gone, or not what was written.
+    """
     if all(file["name"] != RESULT_FILE for file in store.manifest(name)["files"]):
         return None
+    path, facts = store.entry(name, RESULT_FILE)
     try:
-        return orjson.loads(store.file(name, RESULT_FILE).read_bytes())
+        content = path.read_bytes()
     except OSError:
         raise NotFound("result") from None
+    if hashlib.sha256(content).hexdigest() != facts["sha256"]:
+        raise NotFound("result")
+    return content

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -138,8 +139,17 @@ class Tasks:
         Raises:
             NotFound: the result was in the store and is gone.
         """
+        content = await self.big_result_of(task)
+        return task.state.result if content is None else await asyncio.to_thread(json.loads, content)
+
+    async def big_result_of(self, task: Task) -> bytes | None:
+        """Return the result of a task as JSON if it is too big for the database, else None.
+
+        Raises:
+            NotFound: the result was in the store and is gone, or damaged.
+        """
         if task.state.result is not None or task.result_name is None:
-            return task.state.result
+            return None
         return await asyncio.to_thread(outputs.read_result, self._store, task.result_name)
 
     def subscribe(self, keys: Iterable[str] = (), owner_id: int | None = None) -> AbstractContextManager[Subscription]:

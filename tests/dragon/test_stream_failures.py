@@ -119,7 +119,7 @@ def impatient(tmp_path: Path, monkeypatch: Any) -> Iterator[RealServer]:
     lab.write(
         "impatient",
         """
-        import cosphere_jupyter.handlers.dragon_streams as streams
+        import cosphere_jupyter.handlers.dragon_tasks as streams
 
         streams.WRITE_SECONDS = 5.0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,11 @@ import httpx
 import pytest
 from dragon.conftest import create
 from support import Api
+
+from cosphere_jupyter.handlers import dragon_tasks
+from cosphere_jupyter.handlers.dragon_statuses import StatusRenderer
+from cosphere_jupyter.tasks import outputs
+from cosphere_jupyter.tasks.answers import Spilled
 
 HELLO = {"task_name": "hello", "name": "John"}
 UNKNOWN = "there is no task with this ID"
@@ -156,6 +162,43 @@ async def test_results_of_any_size_come_back(owner: Api) -> None:
     assert status["result"] == "x" * 300_000
     (again,) = (await owner.get(f"/v1/status?tasks={status['key']}")).json
     assert again == status
+
+
+async def test_a_damaged_result_spoils_no_other_key_s_answer(owner: Api, services: Any) -> None:
+    big = {"task_name": "big", "size": 300_000}
+    damaged, whole = [status["key"] for status in await create(owner, big, big, block=True)]
+    task = (await services.task_list.read([damaged], None))[damaged]
+    services.store.file(task.result_name, "result.json").write_bytes(b"{")
+    answer = await owner.post("/v1/status", {"tasks": [damaged, whole]})
+    assert answer.status == 200, answer.body
+    assert [status["result"] for status in answer.json] == [None, "x" * 300_000]
+
+
+async def test_an_answer_has_an_end_however_often_a_long_result_is_asked_for(owner: Api, monkeypatch: Any) -> None:
+    monkeypatch.setattr(dragon_tasks, "LARGEST_ANSWER", 1_000_000)
+    long, short = await create(owner, {"task_name": "big", "size": 400_000}, HELLO, block=True)
+    answer = await owner.post("/v1/status", {"tasks": [long["key"]] * 300 + [short["key"]]})
+    assert len(answer.body) < 1_100_000
+    assert answer.json[:2] == [long, long] and answer.json[-1] == short
+    for status in answer.json[2:-1]:
+        assert (status["key"], status["status"]) == (long["key"], "error")
+        assert "ask for fewer keys" in status["result"]
+    monkeypatch.setattr(dragon_tasks, "LARGEST_ANSWER", 1000)
+    assert (await owner.get(f"/v1/status?tasks={long['key']}")).json == [long], "a single one is always told"
+
+
+async def test_a_very_big_result_holds_nobody_up(owner: Api, services: Any) -> None:
+    (status,) = await create(owner, {"task_name": "big", "size": 300_000}, block=True)
+    task = (await services.task_list.read([status["key"]], None))[status["key"]]
+    name = f"ab/{'ab' * 32}/X-1"
+    path = services.store.root / "spilled.json"
+    path.write_bytes(b'"' + b"x" * 40_000_000 + b'"')
+    outputs.keep_result(services.store, name, Spilled(path, 40_000_002))
+    assert await services.task_list.big_result_of(replace(task, result_name=name)) == b'"' + b"x" * 40_000_000 + b'"'
+    parts = await StatusRenderer(services).parts(replace(task, result_name=name), "")
+    assert [len(part) for part in parts[1:]] == [40_000_002, 1], "the file is passed on as it is"
+    linked = replace(task, outputs=({"name": "output", "file": "x"},))
+    assert json.loads(b"".join(await StatusRenderer(services).parts(linked, "")))["result"].keys() == {"output"}
 
 
 BAD_BODIES: list[tuple[bytes, str]] = [
