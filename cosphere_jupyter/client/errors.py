@@ -17,6 +17,7 @@
     ├── RequestCancelled        the request was cancelled, or left
     ├── RequestTimeout          waiting took longer than asked for; also a TimeoutError
     ├── TaskFailed              tasks ended with an error; has the tasks
+    ├── NotRepeatable           a task cannot be asked for once more; also a ValueError
     ├── TaskTimeout             waiting for tasks took longer than asked for; also a TimeoutError
     ├── DownloadFailed          the file of a typed download could not be made; the server's words
     ├── DownloadTimeout         waiting for it took longer than asked for; also a TimeoutError

@@ -37,8 +37,8 @@ def test_the_client_imports_nothing_of_the_servers_rooms():
     for path in CLIENT.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and node.level == 2:
-                # `ws.browse()` and the like are shorthands for the widgets.
-                if path.name == "workspace.py" and (node.module or "").startswith("widgets."):
+                # `ws.browse()`, `request.preview()` and the like are shorthands for the widgets.
+                if path.name in ("workspace.py", "requests.py") and (node.module or "").startswith("widgets."):
                     continue
                 assert node.module == "_version", f"{path.name} imports {node.module}"
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
