@@ -76,6 +76,14 @@ class OpenNotebook:
         assert found["status"] == "ok", found
         return ast.literal_eval(found["data"]["text/plain"])
 
+    async def open(self, name: str) -> None:
+        """Open a notebook in the page, which is new or was just loaded again; its kernel is up then."""
+        await self.page.wait_for_function("() => window.jupyterapp?.restored", timeout=SECONDS)
+        if self.host == "notebook":
+            await self.page.wait_for_function("() => window.jupyterapp.shell.currentWidget?.context", timeout=SECONDS)
+        await self.page.evaluate(_OPEN, f"{name}.ipynb" if self.host == "lab" else None)
+        await self.page.wait_for_function(_IDLE, timeout=SECONDS)
+
     def assert_calm(self) -> None:
         """Nothing left this machine, and nothing but what Jupyter says by itself is in the console."""
         self.tab.assert_calm(*ITS_OWN[self.host])
@@ -101,12 +109,8 @@ async def open_notebook(
         tab.page.set_default_timeout(60_000)
         where = "lab?reset&" if server.host == "lab" else f"notebooks/{path}?"
         await tab.page.goto(f"{server.url}{where}token={server.token}")
-        await tab.page.wait_for_function("() => window.jupyterapp?.restored", timeout=SECONDS)
-        if server.host == "notebook":
-            await tab.page.wait_for_function("() => window.jupyterapp.shell.currentWidget?.context", timeout=SECONDS)
-        await tab.page.evaluate(_OPEN, path if server.host == "lab" else None)
-        await tab.page.wait_for_function(_IDLE, timeout=SECONDS)
         notebook = OpenNotebook(tab, server.host)
+        await notebook.open(name)
         try:
             yield notebook
         except BaseException:
