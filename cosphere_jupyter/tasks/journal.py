@@ -8,6 +8,7 @@ every claimed attempt counts as begun.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -33,19 +34,31 @@ class Journal:
         return set(lines) if boot == _boot() else None
 
     def open(self, running: Iterable[str] = ()) -> None:
-        """Begin a new journal with what is running now."""
+        """Begin a new journal with what is running now; ``OSError`` if it cannot be written: the old one goes on."""
+        aside, text = self._path.with_suffix(".new"), "\n".join([_boot(), *running]).encode()
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+        try:
+            _write(descriptor, text)
+            aside.replace(self._path)
+        except OSError:
+            os.close(descriptor)
+            aside.unlink(missing_ok=True)
+            raise
         self.close()
-        aside = self._path.with_suffix(".new")
-        self._descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
-        self._size = 0
-        self._write("\n".join([_boot(), *running]))
-        aside.replace(self._path)
+        self._descriptor, self._size = descriptor, len(text)
 
     def begin(self, attempt: str, running: Callable[[], Iterable[str]]) -> None:
-        """Say that an attempt begins now; ``running`` tells all that have begun and not ended, for a new journal."""
+        """Say that an attempt begins now; ``OSError`` if that cannot be written: then it must not begin.
+
+        ``running`` tells all that have begun and not ended, for a new journal.
+        """
         if self._size > LARGEST:
-            self.open(running())
-        self._write("\n" + attempt)
+            # A longer one serves as well while the disk has no room for another.
+            with contextlib.suppress(OSError):
+                self.open(running())
+        line = f"\n{attempt}".encode()
+        _write(self._descriptor, line)
+        self._size += len(line)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -53,8 +66,10 @@ class Journal:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def _write(self, text: str) -> None:
-        self._size += os.write(self._descriptor, text.encode())
+
+def _write(descriptor: int, content: bytes) -> None:
+    if os.write(descriptor, content) < len(content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _boot() -> str:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import resource
+import sys
+import threading
+import time
+from dataclasses import replace
 
 import psutil
 import pytest
 
 from cosphere_jupyter.tasks import records
 from cosphere_jupyter.tasks.journal import Journal
+from cosphere_jupyter.tasks.lanes import Attempt, Lane
+from cosphere_jupyter.tasks.queue import Waiting
 
 
 @pytest.fixture
@@ -231,6 +238,75 @@ def test_a_journal_does_not_grow_for_ever(tmp_path, monkeypatch):
         assert path.stat().st_size < 1100
     journal.close()
     assert {"TASK-498", "TASK-499"} <= Journal(path).read()
+
+
+def test_a_journal_that_cannot_be_written_anew_goes_on_as_it_is(tmp_path, monkeypatch):
+    path = tmp_path / "begun.log"
+    journal = Journal(path)
+    journal.open()
+    names = [f"TASK-{number}" for number in range(130)]
+    for name in names:
+        journal.begin(name, list)
+    monkeypatch.setattr("cosphere_jupyter.tasks.journal.LARGEST", 1000)
+    many = [f"RUNNING-{number}" for number in range(1000)]
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
+    try:
+        journal.begin("LATER-1", lambda: many)
+        journal.begin("LATER-2", lambda: many)
+        with pytest.raises(OSError, match="No space left"):
+            journal.begin("LONG" * 500, lambda: many)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert {*names, "LATER-1", "LATER-2"} <= Journal(path).read()
+    assert [each.name for each in tmp_path.iterdir()] == ["begun.log"]
+    journal.begin("LAST", lambda: many)
+    journal.close()
+    assert Journal(path).read() == {*many, "LAST"}
+
+
+async def test_a_lane_chooses_while_attempts_begin_and_end(bench):
+    """A turn chooses in the thread of its transaction; nothing waits for it on the event loop."""
+    task = await bench.ended(await bench.enqueue("echo"))
+    lane = Lane(slots=10**6)
+    entries = [Waiting(number, f"k{number}", number % 7, 0, False) for number in range(300)]
+    failed, is_over = [], threading.Event()
+
+    def choose():
+        while not is_over.is_set():
+            try:
+                lane.add(entries)
+                lane.choose()
+            except Exception as error:
+                failed.append(error)
+                return
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    choosing = threading.Thread(target=choose)
+    choosing.start()
+    try:
+        end = time.monotonic() + 2
+        while time.monotonic() < end and not failed:
+            begun = []
+            for entry in entries:
+                attempt = Attempt(replace(task, owner_id=entry.number), lane, entry)
+                lane.take(attempt)
+                if entry.number % 2:
+                    begun.append(lane.begin())
+            lane.remove(entry.key for entry in entries[::3])
+            for attempt in begun:
+                attempt.release_slot()
+            lane.ready.clear()
+            lane.running.clear()
+    finally:
+        is_over.set()
+        choosing.join()
+        sys.setswitchinterval(interval)
+    assert failed == []
+    for entry in entries:
+        lane.remove([entry.key])
+    assert lane.choose() == []
 
 
 async def test_numbers_that_are_given_again_hide_no_task(bench):
