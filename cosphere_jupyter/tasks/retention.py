@@ -42,11 +42,11 @@ class TaskRetention:
             return 0
         before, count = (moment or now()) - self._ttl, 0
         while doomed := await self._database.write(lambda connection: self._expire(connection, before)):
+            # Whatever becomes of the files: the numbers of these rows may be given again from now on.
+            self._on_removed()
             # In the record first: a kill between the two leaves a folder that the next sweep finds.
             await asyncio.to_thread(self._delete, [name for name in doomed.values() if name is not None])
             count += len(doomed)
-        if count:
-            self._on_removed()
         return count
 
     def _delete(self, names: list[str]) -> None:
