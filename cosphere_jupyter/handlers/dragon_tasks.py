@@ -71,6 +71,8 @@ class TasksHandler(DragonHandler):
 
     async def create(self, definitions: Sequence[Definition]) -> list[Task]:
         """Queue tasks, in this order, all or none."""
+        # What is wrong is refused before anything is created.
+        self.max_wait()
         key = self.caller.api_key if self.caller else None
         for definition in definitions:
             if key is not None and not key.allows(definition.name):
@@ -123,9 +125,14 @@ class TasksHandler(DragonHandler):
     async def finished(self, keys: Sequence[str], found: Mapping[str, Task]) -> dict[str, Task]:
         """Wait for those of the tasks that were found; with ``max_wait`` (seconds, ours) not for ever."""
         self.counts_as_activity = False
-        seconds = self.parameter("max_wait", MAX_WAIT)
+        seconds = self.max_wait()
         waited = [key for key in dict.fromkeys(keys) if key in found]
         return await self.while_connected(self.services.task_list.wait(waited, self.reader, seconds))
+
+    def max_wait(self) -> int | None:
+        """Return ``max_wait``, in seconds; None if there is none."""
+        seconds: int | None = self.parameter("max_wait", MAX_WAIT)
+        return seconds
 
     async def send_statuses(self, keys: Iterable[str], found: Mapping[str, Task], named: bool = False) -> None:
         """Answer with a list of statuses in the order of the keys."""

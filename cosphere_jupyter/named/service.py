@@ -70,6 +70,9 @@ class NamedTasks:
 
         A name that does not exist, or parameters that a feature refuses, give a task that has failed at once. The
         parameters of functions are looked at when they run.
+
+        Raises:
+            Conflict: an idempotency key was used for another task already; nothing is stored.
         """
         names = {definition.name for definition in definitions} - {*self._starters}
         facts = await self._registry.facts(names)
@@ -97,7 +100,14 @@ class NamedTasks:
 def _store(connection: Connection, plans: Sequence[_Plan], owner: Account) -> list[Task]:
     keys = [plan.key if isinstance(plan, Task) else _enqueue(connection, plan, owner) for plan in plans]
     stored = records.read_tasks(connection, keys)
+    for key, plan in zip(keys, plans, strict=True):
+        if not isinstance(plan, Task) and not _is_meant(stored[key], plan.definition):
+            raise Conflict("IDEMPOTENCY_KEY_WAS_USED_FOR_ANOTHER_TASK_ALREADY")
     return [stored[key] for key in keys]
+
+
+def _is_meant(task: Task, definition: Definition) -> bool:
+    return (task.name, task.params) == (definition.name[:LONGEST_NAME], dict(definition.params))
 
 
 def _enqueue(connection: Connection, plan: _Refusal | _Run, owner: Account) -> str:

@@ -157,6 +157,30 @@ async def test_the_same_idempotency_key_is_the_same_task(owner: Api, researcher:
     assert third["key"] != one["key"]
 
 
+async def test_an_idempotency_key_does_not_stand_for_two_different_tasks(owner: Api) -> None:
+    keyed = {**HELLO, "idempotency_key": "run 7"}
+    (one,) = await create(owner, keyed)
+    for other in ({**keyed, "name": "Jane"}, {"task_name": "no.such.task", "idempotency_key": "run 7"}):
+        answer = await owner.post("/v1/create", {"tasks": [HELLO, other]})
+        assert (answer.status, answer.json["status"]) == (400, "error"), other
+        (error,) = answer.json["errors"]
+        assert error["description"] == "idempotency key was used for another task already"
+    assert [status["key"] for status in (await owner.get("/v1/tasks")).json] == [one["key"]], "all or none"
+    assert (await create(owner, keyed))[0]["key"] == one["key"]
+
+
+async def test_a_wrong_max_wait_creates_nothing(owner: Api) -> None:
+    task = {"task_name": "one_file", "text": "x"}
+    answers = [
+        await owner.post("/v1/create", {"tasks": task, "block": True, "max_wait": "soon"}),
+        await owner.post("/v1/create_file/x", {"task": task, "max_wait": -1}),
+        await owner.get("/v1/create_file/x?task_name=one_file&text=x&max_wait=soon"),
+    ]
+    for answer in answers:
+        assert (answer.status, answer.json["errors"][0]["name"]) == (400, "max_wait"), answer.body
+    assert (await owner.get("/v1/tasks")).json == []
+
+
 async def test_results_of_any_size_come_back(owner: Api) -> None:
     (status,) = await create(owner, {"task_name": "big", "size": 300_000}, block=True)
     assert status["result"] == "x" * 300_000
