@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from ..database.schema import now
 from ..named.spec import Definition
 from ..tasks.records import Task
 from .dragon_statuses import UNKNOWN, output_of
@@ -17,17 +18,27 @@ from .dragon_tasks import TasksHandler
 # Equal GETs by the same caller within so many seconds make one task: pages load their images again and again.
 SAME_SECONDS = 600
 # What a query string holds besides a task's parameters.
-CREDENTIALS = ("api_key",)
+OURS = ("api_key", "max_wait")
+# A client that waited in vain shall wait so many seconds before it asks again.
+RETRY_SECONDS = 5
+# Equal GETs whose tasks failed so often within SAME_SECONDS are not shared any more.
+MOST_FAILURES = 10
 
 
 class OutputHandler(TasksHandler):
     """Base of what redirects to an output file."""
 
     async def redirect_to_output(self, key: str, found: Mapping[str, Task], filename: str | None) -> None:
-        """Wait for a task; redirect to its file, 404 for a wrong name, 400 with the status of a failed task."""
+        """Wait for a task; redirect to its file, 404 for a wrong name.
+
+        400 with the status of a failed task, 503 with that of one that has not ended after ``max_wait``.
+        """
         task = (await self.finished([key], found)).get(key)
         if task is None:
             self._send_not_found(UNKNOWN)
+        elif not task.state.is_final:
+            self.set_header("Retry-After", str(RETRY_SECONDS))
+            self.send_json(self.statuses.status(task, self.mount), 503)
         elif task.state.status != "success":
             self.send_json(self.statuses.status(task, self.mount), 400)
         elif isinstance(output := output_of(task.outputs, filename), str):
@@ -49,7 +60,7 @@ class CreateFileHandler(OutputHandler):
     async def get(self, filename: str | None = None) -> None:
         """Make the task that the query string defines and redirect to its output file."""
         self.set_header("X-Robots-Tag", "noindex")
-        given = {name: value for name, value in self.parameters.items() if name not in CREDENTIALS}
+        given = {name: value for name, value in self.parameters.items() if name not in OURS}
         if "task_name" not in given:
             raise self.invalid("task_name", "task_name is missing")
         definition = self.definition(given, "task")
@@ -66,10 +77,14 @@ class CreateFileHandler(OutputHandler):
         if definition.idempotency_key is not None or facts is None or not facts.is_idempotent:
             (task,) = await self.create([definition])
             return task
-        (task,) = await self.create([replace(definition, idempotency_key=self._idempotency_key(_digest(definition)))])
-        if task.state.status == "error":
-            # Trying again is what loading a page again is for.
-            (task,) = await self.create([definition])
+        moment, digest = now(), _digest(definition)
+        for _ in range(MOST_FAILURES):
+            (task,) = await self.create([replace(definition, idempotency_key=self._idempotency_key(digest))])
+            if task.state.status != "error" or task.queued_at >= moment:
+                return task
+            # Trying again is what loading a page again is for; all who do share the next task.
+            digest = "get:" + hashlib.sha256((digest + task.key).encode()).hexdigest()
+        (task,) = await self.create([definition])
         return task
 
 

@@ -17,7 +17,7 @@ from support import Api
 
 __all__ = ["browser"]
 
-TASKS = ("steps", "until", "sizes", "one_file", "big", "fail")
+TASKS = ("steps", "until", "sizes", "one_file", "from_file", "big", "fail")
 GOOD = "https://good.example"
 
 

@@ -35,6 +35,13 @@ def one_file(text: str, context: TaskContext) -> None:
     context.output("output", "output.txt", "text/plain").write_text(text)
 
 
+@task(idempotent=True)
+def from_file(path: str, context: TaskContext) -> None:
+    if not Path(path).exists():
+        raise TaskError("not yet")
+    context.output("output", "output.txt", "text/plain").write_text(Path(path).read_text())
+
+
 @task
 def big(size: int) -> str:
     return "x" * size

@@ -169,3 +169,27 @@ async def test_a_file_that_was_swept_away_is_not_there(
     assert gone.status == 404
     (status,) = (await owner.get(f"/v1/status?tasks={task['key']}")).json
     assert status["status"] == "success"
+
+
+async def test_who_has_waited_long_enough_is_told_the_key_and_when_to_come_back(owner: Api, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    body = {"task": {"task_name": "until", "path": str(go)}, "max_wait": 1}
+    posted = await owner.post("/v1/create_file/x", body)
+    got = await owner.get(f"/v1/create_file/x?task_name=until&path={go}&max_wait=1")
+    for answer in (posted, got):
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "5"), answer.body
+        assert answer.json["status"] in ("queued", "executing")
+    go.write_text("ended")
+    for answer in (posted, got):
+        (ended,) = (await owner.get(f"/v1/status?block=1&tasks={answer.json['key']}")).json
+        assert (ended["status"], ended["result"]) == ("success", "ended")
+
+
+async def test_equal_gets_are_one_task_again_after_one_that_failed(owner: Api, tmp_path: Path) -> None:
+    query = f"/v1/create_file/x?task_name=from_file&path={tmp_path / 'source'}"
+    for _ in range(2):
+        assert (await owner.get(query)).status == 400
+    (tmp_path / "source").write_text("here now")
+    for _ in range(3):
+        assert (await follow(owner, await owner.get(query))).body == b"here now"
+    assert len((await owner.get("/v1/tasks?task_name=from_file")).json) == 3
