@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 from tornado.iostream import StreamClosedError
 from tornado.web import Finish
 
+from ..accounts.task_credentials import as_written, origin_of
 from ..errors import AccessDenied
 from ..results.folder import MANIFEST
 from .cosphere import CosphereHandler
@@ -30,6 +31,33 @@ LINK_FIELDS: dict[str, Field] = {"expires": Text(20), "signature": Text(64)}
 
 class ResultHandler(CosphereHandler):
     """``/results/{name}/{file}?expires=…&signature=…``: one file of a result, or all of them as an archive."""
+
+    _allowed_origin: str | None = None
+
+    async def prepare(self) -> None:  # type: ignore[override]
+        """Find out whether the page may read the answer, as it may read those of the tasks that lead here."""
+        origin = origin_of(self.request.headers.get("Origin", ""))
+        if origin is not None:
+            await self.services.ready()
+            if await self.services.task_credentials.knows(origin):
+                self._allowed_origin = origin
+        await super().prepare()
+
+    def set_default_headers(self) -> None:
+        """What a page may read depends on its origin, also for caches."""
+        super().set_default_headers()
+        self.set_header("Vary", "Origin")
+
+    def set_cors_headers(self) -> None:
+        """Let pages read the file whose origin is in the whitelist of an API key."""
+        super().set_cors_headers()
+        if self._allowed_origin is not None:
+            self.set_header("Access-Control-Allow-Origin", as_written(self._allowed_origin))
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Answer with an error that a whitelisted page can read."""
+        self.set_cors_headers()
+        super().write_error(status_code, **kwargs)
 
     async def get(self, name: str, file_name: str) -> None:
         """Send the manifest, a Parquet file (``Range`` works), or ``parts.tar``."""

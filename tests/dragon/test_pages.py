@@ -113,6 +113,19 @@ async def test_whitelisted_pages_can_read_answers_and_errors(anybody: Api, api_k
     assert_readable(answer, GOOD)
 
 
+async def test_whitelisted_pages_can_read_output_files_and_others_can_not(
+    anybody: Api, api_key: str, owner: Api
+) -> None:
+    (task,) = await create(owner, {"task_name": "one_file", "text": "hello"}, block=True)
+    link = task["result"]["output"]
+    for url, status in ((link, 200), (link + "0", 403)):
+        answer = await anybody.get(url, headers={"Origin": GOOD})
+        assert answer.status == status, answer.body
+        assert_readable(answer, GOOD)
+        for others in ({"Origin": "https://evil.com"}, {"Origin": "null"}, {}):
+            assert_readable(await anybody.get(url, headers=others), None)
+
+
 async def test_other_pages_can_read_nothing(anybody: Api, api_key: str, owner: Api, browser: Any) -> None:
     for origin in OTHER[1:]:
         header = {"Origin": origin.encode().decode("latin-1")}
