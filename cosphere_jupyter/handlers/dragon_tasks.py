@@ -10,7 +10,7 @@ from typing import Any
 from tornado.iostream import StreamClosedError
 from tornado.web import Finish
 
-from ..errors import AccessDenied, NotFound
+from ..errors import AccessDenied
 from ..json_values import is_unicode
 from ..named.spec import Definition
 from ..tasks.records import Task
@@ -210,13 +210,7 @@ class CancelHandler(TasksHandler):
         """End a ``task``, or several ``tasks``, and answer with their statuses; those that had ended stay so."""
         keys = self.keys("task" if "task" in self.parameters else "tasks")
         self.refuse_api_keys()
-        found = {}
-        for key in dict.fromkeys(keys):
-            try:
-                found[key] = await self.services.task_list.cancel(key, self.account)
-            except NotFound:
-                continue
-        await self.send_statuses(keys, found)
+        await self.send_statuses(keys, await self.services.task_list.cancel_many(keys, self.account))
 
 
 class TaskListHandler(TasksHandler):

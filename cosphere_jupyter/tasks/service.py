@@ -6,8 +6,9 @@ import asyncio
 import json
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 from sqlalchemy import Connection
@@ -20,6 +21,9 @@ from .engine import TaskEngine
 from .hub import Subscription
 from .records import Task
 from .states import CancelRequested
+
+# Tasks that are cancelled in one transaction: others write in between.
+CANCELLED_AT_ONCE = 200
 
 
 class Caller(Protocol):
@@ -112,10 +116,29 @@ class Tasks:
         Raises:
             NotFound: there is no such task, or it is not the caller's.
         """
-        task, is_new = await self._database.write(lambda connection: self._cancel(connection, key, caller))
-        if is_new:
-            self._engine.kill(key, task.owner_id)
-        return task
+        found = await self.cancel_many([key], caller)
+        if key not in found:
+            raise NotFound("task")
+        return found[key]
+
+    async def cancel_many(self, keys: Iterable[str], caller: Caller) -> dict[str, Task]:
+        """End tasks as `cancel` does, and return those that there are for the caller."""
+        wanted = list(dict.fromkeys(keys))
+        found: dict[str, Task] = {}
+        for start in range(0, len(wanted), CANCELLED_AT_ONCE):
+            cancel = partial(self._cancel_all, keys=wanted[start : start + CANCELLED_AT_ONCE], caller=caller)
+            for task, is_new in await self._database.write(cancel):
+                found[task.key] = task
+                if is_new:
+                    self._engine.kill(task.key, task.owner_id)
+        return found
+
+    def _cancel_all(self, connection: Connection, keys: Sequence[str], caller: Caller) -> list[tuple[Task, bool]]:
+        found = []
+        for key in keys:
+            with suppress(NotFound):
+                found.append(self._cancel(connection, key, caller))
+        return found
 
     def _cancel(self, connection: Connection, key: str, caller: Caller) -> tuple[Task, bool]:
         task = records.read_task(connection, key)

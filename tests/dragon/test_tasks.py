@@ -299,6 +299,21 @@ async def test_a_cancelled_task_ends_as_an_error(owner: Api, researcher: Api, tm
     assert again.json == one.json, "it had ended"
 
 
+async def test_many_tasks_are_cancelled_in_few_transactions(owner: Api, services: Any, monkeypatch: Any) -> None:
+    definitions = [{"task_name": "until", "path": "/never"} for _ in range(300)]
+    keys = [status["key"] for status in await create(owner, *definitions)]
+    write, written = services.database.write, []
+
+    async def counted(work: Any) -> Any:
+        written.append(work)
+        return await write(work)
+
+    monkeypatch.setattr(services.database, "write", counted)
+    answer = await owner.post("/v1/cancel", {"tasks": [*keys, "X"]})
+    assert [status["status"] for status in answer.json] == ["error"] * 301
+    assert len(written) < 30
+
+
 async def test_the_list_holds_the_caller_s_own_tasks(owner: Api, researcher: Api) -> None:
     names = [status["key"] for status in await create(owner, HELLO, {"task_name": "fail", "text": "x"}, block=True)]
     await create(researcher, HELLO, block=True)
