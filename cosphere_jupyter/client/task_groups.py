@@ -235,6 +235,8 @@ def definitions(
                 'for items that are values, name their parameter: parameter="…"'
             )
         own = item if parameter is None else {parameter: item}
+        if wrong := [each for each in (*(common or {}), *own) if str(each).startswith("task_")]:
+            raise ValueError(f"{wrong[0]!r} cannot be a parameter: names that begin with task_ are the tasks API's")
         key = {"idempotency_key": f"{seed}-{number}"}
         found.append({**key, **(common or {}), **own, "task_name": name})
     return found

@@ -82,6 +82,8 @@ def test_failures_are_named_and_nothing_is_lost(ws: Workspace):
 
 
 def test_items_that_could_mean_anything_are_refused(ws: Workspace):
+    with pytest.raises(ValueError, match="'task_name' cannot be a parameter"):
+        ws.tasks.create("hello", task_name="z")
     with pytest.raises(TypeError, match=r"number 1 is str.*parameter="):
         ws.tasks.map("hello", [{"name": "John"}, "Jane"])
     with pytest.raises(TypeError, match="a list, with an item for each task"):

@@ -40,6 +40,7 @@ def test_its_limits_are_those_of_the_code() -> None:
     told = {
         f"at most {dragon_tasks.MOST_TASKS:,};": dragon_tasks.MOST_TASKS == 1000,
         f"at most {dragon_tasks.MOST_KEYS:,} keys": dragon_tasks.MOST_KEYS == 10_000,
+        "64 MiB": dragon_tasks.LARGEST_ANSWER == 64 * 2**20,
         "2 MiB": dragon.LARGEST_BODY == 2 * 2**20,
         "every 20 seconds": dragon_open.SECONDS == 20,
         "for 30 seconds": dragon_tasks.WRITE_SECONDS == 30,
@@ -49,3 +50,15 @@ def test_its_limits_are_those_of_the_code() -> None:
     }
     text = " ".join(TEXT.split())
     assert [words for words, is_so in told.items() if not is_so or words not in text] == []
+
+
+def test_every_page_says_what_its_calls_begin_with() -> None:
+    folder = Path(__file__).parents[2] / "docs"
+    calls = {page.name: page.read_text(encoding="utf-8") for page in folder.glob("*.md")}
+    called = {name: text for name, text in calls.items() if re.search(r"^curl .*\$URL", text, re.MULTILINE)}
+    assert {"tasks-api.md", "own-tasks.md", "downloads.md"} <= set(called)
+    for name, text in called.items():
+        for word in ("URL", "AUTH"):
+            assert re.search(rf"^{word}=|README.*`{word}`", text, re.MULTILINE), (name, word)
+        # One meaning of URL for all that is written about tasks.
+        assert not re.search(r"\$URL/v1\b", text), name
