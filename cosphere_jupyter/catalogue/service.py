@@ -97,7 +97,10 @@ class Catalogue:
     async def update(self, item_id: int, values: Mapping[str, Any], caller: Account) -> CatalogueItem:
         """Replace spec, maintained_by_id and executor_type (and source); name and sample stay what they are."""
         item = await self.read(item_id)
-        stored = await self._with_columns({"source": item.source, "description": item.description, **values})
+        given = {"source": item.source, "description": item.description, **values}
+        stored = given if _is_known(item, given) else await self._with_columns(given)
+        if given.get("spec") is None:
+            stored = {**stored, "spec": _keeping_facts(stored["spec"], item)}
         return await self._database.write(lambda connection: _update(connection, item_id, stored, caller))
 
     async def delete(self, item_id: int) -> None:
@@ -140,6 +143,21 @@ class Catalogue:
             names = ", ".join(f"'{name}'" for name in unknown)
             raise ModelInvalid({"spec": [f"columns not found in the data of the source: {names}"]})
         return stored
+
+
+def _is_known(item: CatalogueItem, given: Mapping[str, Any]) -> bool:
+    """Whether an update names no data that the item does not have already: then they need not be looked at."""
+    if not given["executor_type"] == item.executor_type == "DUCKDB" or given["source"] != item.source:
+        return False
+    return given.get("spec") is not None and {each["name"] for each in given["spec"]} <= {
+        each["name"] for each in item.spec
+    }
+
+
+def _keeping_facts(columns: list[dict[str, Any]], item: CatalogueItem) -> list[dict[str, Any]]:
+    """Return columns that were read anew, with what is stored of those that are the same."""
+    stored = {(each["name"], each["type"]): each for each in item.spec}
+    return [stored.get((each["name"], each["type"]), each) for each in columns]
 
 
 def _conditions(

@@ -36,6 +36,8 @@ REFUSAL = "cosphere_refusal"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 # Parsing more than this on the event loop would be felt in notebooks.
 PARSE_ON_LOOP = 64 * 1024
+# Checking a field may cost a hundred times what parsing it does.
+CHECK_ON_LOOP = 4 * 1024
 LARGEST_BODY = 16 * 1024 * 1024
 
 
@@ -160,7 +162,7 @@ class BaseHandler(ExtensionHandlerMixin, JupyterHandler):
         raw = self.request.body
         if len(raw) > LARGEST_BODY:
             raise HTTPError(413)
-        return await self.off_loop_if(len(raw) > PARSE_ON_LOOP, lambda: parse_body(fields, _load(raw)))
+        return await self.off_loop_if(len(raw) > CHECK_ON_LOOP, lambda: parse_body(fields, _load(raw)))
 
     def query(self, fields: Fields) -> dict[str, Any]:
         """Return the parsed fields of the query string; of a repeated one the last counts."""

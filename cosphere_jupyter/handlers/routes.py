@@ -6,12 +6,15 @@ handler answers a method without declared access, or declares one that it does n
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
 from .access import Access, Route
 from .accounts import AccountHandler, AccountsHandler, AccountTokensHandler, MeHandler
 from .actions import ActionHandler, ActionsHandler, ActionTypeHandler, ActionTypesHandler, NoneOfTheseHandler
 from .catalogue import CatalogueItemHandler, CatalogueItemsHandler, SamplesAndDistributionsHandler
+from .cosphere import CosphereHandler
 from .downloader import DownloadRequestHandler, DownloadRequestsHandler, EstimateHandler
 from .downloads import (
     DownloadFileHandler,
@@ -156,9 +159,20 @@ ROUTES: tuple[Route, ...] = (
         ResultHandler,
         {"GET": SIGNED_LINK},
     ),
-    # Collections without their slash.
-    Route(r"(?:accounts|catalogue/items|downloader/requests)", SlashHandler, {"GET": OPEN}),
 )
+
+
+def _without_slash(routes: Sequence[Route]) -> Route:
+    """Return the row of all paths of the CoSphere API that end in a slash, without it."""
+    patterns = [
+        re.sub(r"\?P<\w+>", "?:", route.pattern).rstrip("/")
+        for route in routes
+        if route.pattern.endswith("/") and issubclass(route.handler, CosphereHandler)
+    ]
+    return Route(f"(?:{'|'.join(patterns)})", SlashHandler, {"GET": OPEN})
+
+
+ROUTES = (*ROUTES, _without_slash(ROUTES))
 
 
 def handlers() -> list[tuple[str, type, dict[str, Any]]]:

@@ -206,3 +206,25 @@ async def test_an_update_may_move_an_item_to_other_data_and_to_another_executor(
     back = await owner.put(path, body)
     assert (back.status, back.errors) == (400, {"source": REQUIRED}), "its source was forgotten"
     assert (await owner.put(path, {**body, "source": "t.csv"})).status == 200
+
+
+async def test_an_update_without_a_spec_keeps_what_is_stored_of_columns_that_are_the_same(
+    owner: Api, root: Path, numbers_item: dict[str, Any]
+) -> None:
+    path = f"/catalogue/items/{numbers_item['id']}"
+    assert (await owner.put(f"{path}/samples_and_distributions/")).status == 200
+    profiled = (await owner.get(path)).json["spec"]
+    assert all(each["distribution"] for each in profiled)
+    body = {"executor_type": "DUCKDB", "maintained_by_id": owner.account["id"], "source": "numbers.parquet"}
+    assert (await owner.put(path, body)).json["spec"] == profiled
+
+
+async def test_an_item_whose_data_are_gone_can_still_be_given_to_somebody_else(
+    owner: Api, researcher: Api, numbers: Path, numbers_item: dict[str, Any]
+) -> None:
+    numbers.unlink()
+    path, spec = f"/catalogue/items/{numbers_item['id']}", numbers_item["spec"]
+    body = {"executor_type": "DUCKDB", "maintained_by_id": researcher.account["id"], "spec": spec}
+    answer = await owner.put(path, body)
+    assert (answer.status, answer.json["maintained_by"]["id"]) == (200, researcher.account["id"])
+    assert (await owner.put(path, {**body, "source": "gone.parquet"})).status == 400

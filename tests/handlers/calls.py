@@ -144,6 +144,9 @@ COSPHERE_CALLS = [
     Row("GET",    "/accounts",                          "open",    301),
     Row("GET",    "/catalogue/items",                   "open",    301),
     Row("GET",    "/downloader/requests",               "open",    301),
+    Row("GET",    "/downloader/requests/estimate",      "open",    301),
+    Row("GET",    "/catalogue/items/424242/permissions", "open",   301),
+    Row("GET",    "/accounts/auth_tokens",              "open",    301),
 ]
 
 DRAGON_CALLS = [
