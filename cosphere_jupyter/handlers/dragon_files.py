@@ -7,9 +7,9 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime, timezone
 from typing import Any
 
-from ..database.schema import now
 from ..named.spec import Definition
 from ..tasks.records import Task
 from .dragon_statuses import UNKNOWN, output_of
@@ -77,7 +77,7 @@ class CreateFileHandler(OutputHandler):
         if definition.idempotency_key is not None or facts is None or not facts.is_idempotent:
             (task,) = await self.create([definition])
             return task
-        moment, digest = now(), _digest(definition)
+        moment, digest = datetime.now(timezone.utc), _digest(definition)
         for _ in range(MOST_FAILURES):
             (task,) = await self.create([replace(definition, idempotency_key=self._idempotency_key(digest))])
             if task.state.status != "error" or task.queued_at >= moment:
