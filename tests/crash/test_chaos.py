@@ -34,6 +34,7 @@ ENDS = (
     "worker killed by signal 9 (out of memory?) twice",
     "worker killed by signal 9 (out of memory?) once; not run again because it may have side effects",
     "the server stopped while the task was running; not run again because it may have side effects",
+    "the server stopped while the task was running; given up after 10 attempts",
 )
 
 pytestmark = [pytest.mark.crash, pytest.mark.slow, pytest.mark.timeout(SECONDS * 3 + 600)]

@@ -84,8 +84,14 @@ class Client(threading.Thread):
                 self.witness.saw(request)
 
 
-def test_thirty_kills_lose_no_acknowledged_write_and_every_task_ends_once(tmp_path):
-    server = RealServer(tmp_path)
+@pytest.fixture
+def server(tmp_path):
+    made = RealServer(tmp_path)
+    yield made
+    made.kill()
+
+
+def test_thirty_kills_lose_no_acknowledged_write_and_every_task_ends_once(server):
     rows = 300_000
     pq.write_table(
         pa.table({"n": pa.array(range(rows), pa.int64()), "x": [random.random() for _ in range(rows)]}),
@@ -102,6 +108,8 @@ def test_thirty_kills_lose_no_acknowledged_write_and_every_task_ends_once(tmp_pa
         for client in clients:
             client.start()
         time.sleep(chance.uniform(0.2, 1.2))
+        if number % 5 == 4:
+            let_running_tasks_end(server)
         server.kill()
         kills += 1
         for client in clients:
@@ -118,6 +126,13 @@ def test_thirty_kills_lose_no_acknowledged_write_and_every_task_ends_once(tmp_pa
         f"{len(witness.ended)} tasks ended once each"
     )
     assert kills == ROUNDS and len(witness.emails) > ROUNDS and len(witness.ended) > ROUNDS
+
+
+def let_running_tasks_end(server):
+    """On a busy machine no attempt might live long enough, and after ten of them a task is given up."""
+    for request in server.call("GET", "/downloader/requests/").json()["requests"]:
+        if request["task"]["status"] == "executing":
+            server.settled(request["id"])
 
 
 def check_what_lies_there(server):
