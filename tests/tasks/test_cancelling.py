@@ -159,13 +159,14 @@ async def test_a_stopping_server_ends_processes_that_do_not_listen(tmp_path, mak
         assert await gone(pid, 0.5), pid
 
 
-async def test_what_tasks_of_a_killed_server_left_running_is_ended_by_the_next_one(gone):
-    environment = {**os.environ, MARK: "/a/workspace"}
+async def test_what_tasks_of_a_killed_server_left_running_is_ended_by_the_next_one(gone, tmp_path):
+    # Names that no other run of the tests on this machine looks for.
+    mine, others = str(tmp_path / "a"), str(tmp_path / "another")
     own, other = [
-        subprocess.Popen(["sleep", "60"], env={**environment, MARK: mark}, start_new_session=True)
-        for mark in ("/a/workspace", "/another/workspace")
+        subprocess.Popen(["sleep", "60"], env={**os.environ, MARK: mark}, start_new_session=True)
+        for mark in (mine, others)
     ]
-    assert await asyncio.to_thread(end_leftovers, "/a/workspace") == 1
+    assert await asyncio.to_thread(end_leftovers, mine) == 1
     assert await gone(own.pid, 5)
     assert other.poll() is None
     other.kill()
