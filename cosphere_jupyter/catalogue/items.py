@@ -18,7 +18,7 @@ from ..accounts.service import Account, accounts
 from ..database.changes import tables_of
 from ..errors import NotFound
 from ..json_values import LARGEST_ID
-from ..permissions.service import Level, held_by, holds
+from ..permissions.service import Level, held_by, holds, resources_of
 from .tables import catalogue_items, catalogue_tags
 
 RESOURCE = "catalogue_item"
@@ -89,7 +89,10 @@ ITEMS = (
 )
 _BY_ID = ITEMS.where(catalogue_items.c.id == bindparam("item_id"))
 _BY_ID_FOR = _BY_ID.where(held_by(bindparam("caller_id"), RESOURCE, catalogue_items.c.id, Level.READ))
-_ids = select(catalogue_items.c.id).order_by(catalogue_items.c.id).limit(bindparam("limit")).offset(bindparam("offset"))
+
+
+def _paged(ids: Select[tuple[int]]) -> Select[tuple[int]]:
+    return ids.limit(bindparam("limit")).offset(bindparam("offset"))
 
 
 def page_of(ids: Select[tuple[int]]) -> Select[Any]:
@@ -97,8 +100,9 @@ def page_of(ids: Select[tuple[int]]) -> Select[Any]:
     return ITEMS.where(catalogue_items.c.id.in_(ids)).order_by(catalogue_items.c.id)
 
 
-_PAGE = page_of(_ids)
-_PAGE_FOR = page_of(_ids.where(held_by(bindparam("caller_id"), RESOURCE, catalogue_items.c.id, Level.READ)))
+_PAGE = page_of(_paged(select(catalogue_items.c.id).order_by(catalogue_items.c.id)))
+# Permissions go with their item, so that there are none on what is gone.
+_PAGE_FOR = page_of(_paged(resources_of(bindparam("caller_id"), RESOURCE, Level.READ)))
 
 SEEN = tables_of(_PAGE_FOR, select(catalogue_tags))
 """The tables that decide which items an account sees, and how. The index of names is part of the items."""

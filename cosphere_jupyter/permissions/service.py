@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, literal, or_, select, true
+from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, insert, literal, or_, select, true
 
 from ..accounts.service import Account, accounts_by_id, group_ids, groups_of
 from ..errors import ModelInvalid
@@ -65,6 +65,23 @@ def held_by(
             _subjects_of(account_id),
         )
         .exists()
+    )
+
+
+def resources_of(account_id: ColumnElement[int], resource_type: str, level: Level) -> Select[tuple[int]]:
+    """Return the query of what `held_by` holds for: the ids of the resources, each once, in order.
+
+    Of very many it gives a page several times as fast as asking for each of them.
+    """
+    return (
+        select(permissions.c.resource_id)
+        .distinct()
+        .where(
+            permissions.c.resource_type == resource_type,
+            permissions.c.level >= int(level),
+            _subjects_of(account_id),
+        )
+        .order_by(permissions.c.resource_id)
     )
 
 

@@ -21,6 +21,7 @@ from cosphere_jupyter.permissions.service import (
     level_of,
     permissions_on,
     replace_permissions,
+    resources_of,
 )
 
 
@@ -157,6 +158,8 @@ def test_the_level_of_an_account_is_the_highest_that_it_holds_in_any_way(databas
                 found = connection.execute(select(literal(1)).where(condition)).first() is not None
                 # A level of none is no row: nobody asks for it.
                 assert level is Level.NONE or found == (expected(number) >= level)
+                listed = connection.execute(resources_of(literal(number), "thing", level)).scalars().all()
+                assert level is Level.NONE or listed == ([7] if expected(number) >= level else [])
             admin = Account(number, "", "", "ADMIN", None, True, 0)
             assert level_of(connection, "thing", 8, admin) is Level.GRANT
 
