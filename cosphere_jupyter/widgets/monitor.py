@@ -111,8 +111,8 @@ class TaskMonitor(Panel):
         with self._lock:
             for task in news:
                 known = self._tasks.get(task.key)
-                if known is not None and known.is_final and not task.is_final:
-                    # Said before the end, heard after it.
+                if known is not None and known.is_final and (known.parameters is not None or not task.is_final):
+                    # Said before the end, or once more.
                     continue
                 self._tasks[task.key], self._heard[task.key] = task, now
                 if self.selection is known is not None:

@@ -15,6 +15,7 @@ import pytest
 from client.lab_server import LabServer
 from real_server import RealServer
 from widgets.notebooks import SECONDS, OpenNotebook, open_notebook
+from widgets.test_in_a_browser import LOOKS
 
 pytestmark = pytest.mark.browser
 
@@ -251,4 +252,31 @@ async def test_hundreds_of_tasks_stay_quick(lab: RealServer, elsewhere: LabServe
         await page.get_by_role("button", name="Show 50 more").click()
         await tasks.nth(99).wait_for()
         assert await tasks.count() == 100
+        notebook.assert_calm()
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+async def test_tasks_rows_and_signing_in_can_be_read_in_both_themes(
+    lab: RealServer, elsewhere: LabServer, theme: str
+) -> None:
+    """Contrast of 4.5 to 1 at least (WCAG 2.1, AA)."""
+    tasks = ["ws.tasks.create('lab.double', n=13)", "nap = ws.tasks.create('lab.nap', seconds=60.0)"]
+    make = "\n".join([*tasks, "ws.downloads.create('catalogue')"])
+    card = "from cosphere_jupyter import SignIn\nsign_in = SignIn(ws)\nsign_in.start()\nsign_in"
+    async with open_notebook(lab, "readable", [connect_to(elsewhere), MONITOR, make, card]) as notebook:
+        page = notebook.page
+        await notebook.change_theme(theme)
+        for place in range(4):
+            await notebook.run(place)
+        await page.get_by_role("link", name="Open the page to sign in").wait_for()
+        await row(notebook, "13 is unlucky").wait_for()
+        await row(notebook, "catalogue").get_by_role("button", name="Load as DataFrame: catalogue").click()
+        await page.get_by_label("Name of the variable").fill("for")
+        await page.get_by_text("“for” is a word of Python itself.").wait_for()
+        assert await page.evaluate(LOOKS) == []
+        await page.get_by_label("Name of the variable").fill("catalogue")
+        await page.get_by_role("button", name="Load", exact=True).click()
+        await page.get_by_text("The variable catalogue holds").wait_for()
+        await page.get_by_role("table", name="Rows").wait_for()
+        assert await page.evaluate(LOOKS) == []
         notebook.assert_calm()
