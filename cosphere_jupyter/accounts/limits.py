@@ -25,8 +25,9 @@ from .tables import login_failures
 
 FREE_FAILURES = 5
 LONGEST_BLOCK = 15 * 60
-# What may come at once from a program that polls once a second: it may have been held up.
-POLLS_AT_ONCE = 5
+# What may come at once: clients that know nothing of a limit poll ten times a second while somebody types a password,
+# and fifty that redeem one request at the same moment learn that one of them was first.
+POLLS_AT_ONCE = 60
 POLL_SECONDS = 1.0
 # Beyond so many keys, those are forgotten that have not asked for some seconds.
 MOST_POLLED = 1000
@@ -65,7 +66,7 @@ def network_of(address: str) -> str:
 
 
 class PollLimit:
-    """One poll a second of each key, and five at once after a pause (a token bucket).
+    """One poll a second of each key, and ``POLLS_AT_ONCE`` at once after a pause (a token bucket).
 
     It is kept in memory, and of a key only for as long as it is not full again.
     """

@@ -37,7 +37,6 @@ async def test_paths_that_nothing_serves_get_a_json_404_without_jupyters_token(o
         "/catalogue/items/%2e%2e/%2e%2e/%2e%2e/login",
         "/Catalogue/items/",
         "/accounts/me/",
-        "/accounts/1/auth_tokens",
         "/downloader/requests/1/2",
         "/results/",
         "/results/ab/x/KEY-1/manifest.json",

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from cosphere_jupyter.errors import Conflict
 from cosphere_jupyter.named.spec import Definition
 
 
@@ -62,20 +63,28 @@ async def test_one_idempotency_key_is_one_task(create):
     first, again, other = await create(
         *(
             Definition("hello", {"name": name}, idempotency_key=key)
-            for name, key in (("a", "1"), ("b", "1"), ("c", "2"))
+            for name, key in (("a", "1"), ("a", "1"), ("c", "2"))
         )
     )
     assert first.key == again.key != other.key
-    (later,) = await create(Definition("hello", {"name": "d"}, idempotency_key="1"))
+    (later,) = await create(Definition("hello", {"name": "a"}, idempotency_key="1"))
     assert (later.key, later.params) == (first.key, {"name": "a"})
 
 
-async def test_a_refused_definition_keeps_its_key_and_spoils_no_other_task(create):
-    good, refused = await create(
-        Definition("hello", {"name": "a"}, idempotency_key="1"), Definition("nothing", {}, idempotency_key="1")
-    )
-    assert (refused.key, refused.state.status) == (good.key, "queued")
-    first, again = await create(*(Definition(name, {}, idempotency_key="2") for name in ("nothing", "hello")))
+async def test_an_idempotency_key_of_another_task_is_refused_and_stores_nothing(create):
+    (first,) = await create(Definition("hello", {"name": "a"}, idempotency_key="1"))
+    for other in (
+        Definition("hello", {"name": "b"}, idempotency_key="1"),
+        Definition("nothing", {}, idempotency_key="1"),
+    ):
+        with pytest.raises(Conflict, match="IDEMPOTENCY_KEY_WAS_USED_FOR_ANOTHER_TASK_ALREADY"):
+            await create(Definition("hello", {"name": "new"}, idempotency_key="2"), other)
+    (free,) = await create(Definition("hello", {"name": "free"}, idempotency_key="2"))
+    assert free.key != first.key and free.params == {"name": "free"}
+
+
+async def test_a_refused_definition_keeps_its_key(create):
+    first, again = await create(*(Definition("nothing", {}, idempotency_key="2") for _ in range(2)))
     assert (again.key, again.state.status) == (first.key, "error")
 
 
