@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -52,6 +54,10 @@ groups = Table(
     Column("id", Integer, primary_key=True),
     Column("name", String(256), nullable=False, unique=True),
     Column("created_at", UtcDateTime, nullable=False),
+    # The name by which the CodaLab API knows it ("0x" and 32 hexadecimal digits), and which account made it.
+    Column("uuid", String(34), index=True, unique=True, default=lambda: f"0x{uuid4().hex}"),
+    # No foreign key: SQLite cannot add one to a table that is there.
+    Column("owner_id", Integer, index=True),
     sqlite_autoincrement=True,
 )
 
@@ -110,4 +116,40 @@ task_credentials = Table(
     Column("used_at", UtcDateTime),
     Column("revoked_at", UtcDateTime),
     CheckConstraint("kind IN ('secret', 'api_key')", name="kind"),
+)
+
+# What an account tells of itself in the CodaLab API. Made when it is first asked for.
+profiles = Table(
+    "account_profiles",
+    metadata,
+    Column("account_id", ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True),
+    Column("user_name", String(256), nullable=False, unique=True),
+    Column("first_name", String(256)),
+    Column("last_name", String(256)),
+    Column("affiliation", String(256)),
+    Column("url", String(1024)),
+    Column("notifications", Integer, nullable=False),
+    Column("last_login_at", UtcDateTime),
+)
+
+oauth_tokens = Table(
+    "oauth_tokens",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("account_id", ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("client_id", String(64), nullable=False),
+    # Of the account, when it signed in: a raised epoch ends every token.
+    Column("epoch", Integer, nullable=False),
+    # All pairs that came of one sign-in by refreshing: they end together.
+    Column("family", String(34), nullable=False, index=True),
+    # SHA-256 of the tokens, which hold 170 random bits.
+    Column("access_digest", String(64), nullable=False, unique=True),
+    Column("refresh_digest", String(64), nullable=False, unique=True),
+    Column("access_expires_at", UtcDateTime, nullable=False),
+    Column("refresh_expires_at", UtcDateTime, nullable=False, index=True),
+    # When it was first used for a refresh: for a moment afterwards a lost reply may be asked for again.
+    Column("refreshed_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+    Column("created_at", UtcDateTime, nullable=False),
+    sqlite_autoincrement=True,
 )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from .engine import Database
 
-HEAD = "0005"
+HEAD = "0006"
 
 
 def alembic_config() -> Config:

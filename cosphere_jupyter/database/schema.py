@@ -61,6 +61,7 @@ def now() -> datetime:
 def all_tables() -> MetaData:
     """Return the metadata with the tables of every feature loaded."""
     from ..accounts import tables as _accounts
+    from ..bundles import tables as _bundles
     from ..catalogue import tables as _catalogue
     from ..downloads import tables as _downloads
     from ..exports import tables as _exports
@@ -68,5 +69,5 @@ def all_tables() -> MetaData:
     from ..permissions import tables as _permissions
     from ..tasks import tables as _tasks
 
-    del _accounts, _catalogue, _downloads, _exports, _objects, _permissions, _tasks
+    del _accounts, _bundles, _catalogue, _downloads, _exports, _objects, _permissions, _tasks
     return metadata

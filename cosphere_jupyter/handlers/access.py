@@ -11,6 +11,7 @@ class Access(Enum):
     """What a caller must be."""
 
     OPEN = "anybody"
+    PUBLIC = "anybody, as far as everyone may see it; a credential that is sent has to be good"
     SIGNED_LINK = "whoever holds a link that the workspace has signed"
     TASK_KEY = "any active account, or, where the operator opens statuses, whoever knows a task's key"
     ACCOUNT = "any active account"

@@ -14,6 +14,8 @@ from .access import Access, Route
 from .accounts import AccountHandler, AccountsHandler, AccountTokensHandler, MeHandler
 from .actions import ActionHandler, ActionsHandler, ActionTypeHandler, ActionTypesHandler, NoneOfTheseHandler
 from .catalogue import CatalogueItemHandler, CatalogueItemsHandler, SamplesAndDistributionsHandler
+from .codalab.base import CodaLabNotFoundHandler
+from .codalab.routes import CODALAB_ROUTES
 from .cosphere import CosphereHandler
 from .downloader import DownloadRequestHandler, DownloadRequestsHandler, EstimateHandler
 from .downloads import (
@@ -172,7 +174,7 @@ def _without_slash(routes: Sequence[Route]) -> Route:
     return Route(f"(?:{'|'.join(patterns)})", SlashHandler, {"GET": OPEN})
 
 
-ROUTES = (*ROUTES, _without_slash(ROUTES))
+ROUTES = (*ROUTES, *CODALAB_ROUTES, _without_slash(ROUTES))
 
 
 def handlers() -> list[tuple[str, type, dict[str, Any]]]:
@@ -186,4 +188,5 @@ def handlers() -> list[tuple[str, type, dict[str, Any]]]:
     rows.append((rf"{MOUNT}/v1(?:/.*)?", DragonNotFoundHandler, {}))
     rows.append((rf"{MOUNT}/api/download(?:s|_types)(?:/.*)?", DownloadsNotFoundHandler, {}))
     rows.append((rf"{MOUNT}/api/v1(?:/.*)?", SamplesNotFoundHandler, {}))
+    rows.append((rf"{MOUNT}/rest(?:/.*)?", CodaLabNotFoundHandler, {}))
     return [*rows, (rf"{MOUNT}(?:/.*)?", NotFoundHandler, {})]

@@ -22,6 +22,7 @@ PUBLISHED = {
     "0003_named_tasks_and_typed_downloads.py": "010687c30184d639",
     "0004_charges_of_results.py": "cc4625902cbf29de",
     "0005_objects.py": "7da88a182cf75aa8",
+    "0006_bundles.py": "78c83680b8b96f80",
 }
 
 

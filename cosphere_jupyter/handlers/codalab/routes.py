@@ -1,0 +1,7 @@
+"""The CodaLab API's rows of the table of routes; where it says ``PUBLIC``, everyone's bundles are anybody's to read."""
+
+from __future__ import annotations
+
+from ..access import Route
+
+CODALAB_ROUTES: tuple[Route, ...] = ()
