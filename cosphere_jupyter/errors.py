@@ -47,7 +47,11 @@ class BodyUnreadable(Invalid):
 
 
 class FieldsInvalid(Invalid):
-    """A field of the body breaks its own rule."""
+    """A field of the body breaks its own rule. ``values`` are those of the other fields, where they were read."""
+
+    def __init__(self, errors: FieldErrors, values: Mapping[str, Any] | None = None) -> None:
+        super().__init__(errors)
+        self.values = values or {}
 
 
 class QueryInvalid(Invalid):

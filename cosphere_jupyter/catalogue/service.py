@@ -60,13 +60,18 @@ class Catalogue:
 
     async def create(self, values: Mapping[str, Any], caller: Account) -> CatalogueItem:
         """Store an item made by ``caller``: name, executor_type, maintained_by_id, spec, sample and source."""
-        if await self._database.read(lambda connection: _name_exists(connection, values["name"])):
-            raise FieldsInvalid({"name": [NAME_TAKEN]})
+        if taken := await self.name_errors(values["name"]):
+            raise FieldsInvalid(taken)
         stored = await self._with_columns(values)
         try:
             return await self._database.write(lambda connection: _create(connection, stored, caller))
         except IntegrityError:
             raise FieldsInvalid({"name": [NAME_TAKEN]}) from None
+
+    async def name_errors(self, name: str) -> dict[str, list[str]]:
+        """Return what is wrong with the name of a new item: nothing, or that another item has it."""
+        is_taken = await self._database.read(lambda connection: _name_exists(connection, name))
+        return {"name": [NAME_TAKEN]} if is_taken else {}
 
     def version(self) -> Version | None:
         """Return what stays the same while `read` and `bulk_read` do; None while nobody can tell."""

@@ -124,8 +124,11 @@ class BaseHandler(ExtensionHandlerMixin, JupyterHandler):
     def _check_page(self) -> None:
         """Refuse what a foreign page may have made a browser send with what the browser knows."""
         if self.caller is None or self.caller.carrier != "basic":
-            # Jupyter's own rules: the _xsrf cookie beside the header, and the origin.
-            super().check_xsrf_cookie()
+            # Jupyter's own rules: the _xsrf cookie beside the header, and the origin (of which it says 404).
+            try:
+                super().check_xsrf_cookie()
+            except HTTPError as error:
+                raise AccessDenied("this may not be done from another page") from error
             return
         headers = self.request.headers
         origin, site = headers.get("Origin"), headers.get("Sec-Fetch-Site", "none").lower()
@@ -223,6 +226,12 @@ class BaseHandler(ExtensionHandlerMixin, JupyterHandler):
         super().on_finish()
         if self.caller is not None and self.counts_as_activity:
             self.settings["api_last_activity"] = datetime.now(timezone.utc)
+
+    def set_cors_headers(self) -> None:
+        """As Jupyter has it, but without the empty header that it sends to callers who are no page."""
+        super().set_cors_headers()
+        if self._headers.get("Access-Control-Allow-Origin") == "":
+            self.clear_header("Access-Control-Allow-Origin")
 
     @allow_unauthenticated
     async def head(self, *args: str, **kwargs: str) -> None:

@@ -8,6 +8,7 @@ import orjson
 
 from ..catalogue.service import EXECUTOR_TYPES, CatalogueItem
 from ..catalogue.spec import SAMPLE_SCHEMA, schema_error, spec_errors
+from ..errors import FieldsInvalid
 from ..field_messages import at_most
 from .accounts import PAGE_FIELDS
 from .cosphere import CosphereHandler, account_entity
@@ -114,8 +115,18 @@ class CatalogueItemsHandler(CosphereHandler):
 
     async def post(self) -> None:
         """CREATE_CATALOGUEITEM."""
-        item = await self.services.catalogue.create(await self.body(create_fields), self.account)
+        item = await self.services.catalogue.create(await self._new_item(), self.account)
         self.send_json({"@event": "CATALOGUEITEM_CREATED", **item_entity(item)}, 201)
+
+    async def _new_item(self) -> dict[str, Any]:
+        """Return the body's fields; that a name is taken is a field's error like the others, told with them."""
+        try:
+            return await self.body(create_fields)
+        except FieldsInvalid as error:
+            if "name" not in error.values:
+                raise
+            taken = await self.services.catalogue.name_errors(error.values["name"])
+            raise FieldsInvalid({**taken, **(error.errors or {})}) from None
 
 
 class SamplesAndDistributionsHandler(CosphereHandler):

@@ -190,7 +190,7 @@ def parse_body(fields: Fields | FieldsFor, body: Any) -> dict[str, Any]:
         raise FieldsInvalid({"non_field_errors": [f"Invalid data. Expected a dictionary, but got {kind}."]})
     values, errors = _parse(fields(body) if callable(fields) else fields, body)
     if errors:
-        raise FieldsInvalid(errors)
+        raise FieldsInvalid(errors, values)
     return values
 
 

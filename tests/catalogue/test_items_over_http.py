@@ -154,6 +154,20 @@ async def test_a_name_is_given_once_letter_by_letter(owner: Api, body: dict[str,
     assert len((await owner.get("/catalogue/items/?name=race")).json["items"]) == 1
 
 
+async def test_a_taken_name_is_told_together_with_what_is_wrong_with_the_other_fields(
+    owner: Api, body: dict[str, Any]
+) -> None:
+    assert (await owner.post("/catalogue/items/", body)).status == 201
+    refused = await owner.post("/catalogue/items/", {"name": " iot ", "executor_type": "SPARK"})
+    errors = {
+        "name": NAME_TAKEN,
+        "executor_type": ['"SPARK" is not a valid choice.'],
+        "maintained_by_id": REQUIRED,
+        "spec": REQUIRED,
+    }
+    assert_refused(refused, "BODY_DID_NOT_VALIDATE", errors)
+
+
 async def test_numbers_and_keys_survive_being_stored(owner: Api, body: dict[str, Any]) -> None:
     entries = [{"value": value, "count": 9, "share": 1e-7} for value in (18.0, 19.1, -0.0, 1e22, 5e-324, 1.7e308)]
     spec = [

@@ -146,8 +146,8 @@ async def test_each_call_is_answered_to_each_caller_as_the_table_says(
         ambient = {
             "cookie alone": (cookie, 403),
             "cookie with a wrong XSRF token": ({**cookie, "X-XSRFToken": "2|11111111|wrong|1"}, 403),
-            "cookie from a foreign page": ({**cookie, "Origin": "https://evil.example"}, 404),
-            "cookie and XSRF token from a foreign page": ({**with_xsrf, "Origin": "https://evil.example"}, 404),
+            "cookie from a foreign page": ({**cookie, "Origin": "https://evil.example"}, 403),
+            "cookie and XSRF token from a foreign page": ({**with_xsrf, "Origin": "https://evil.example"}, 403),
         }
         for name, (headers, unsafe) in ambient.items():
             answer = await anybody(call.method, call.path, headers=headers, **body)
