@@ -17,6 +17,8 @@ from ..errors import ModelInvalid
 from .tables import permissions
 
 SUBJECT_TYPES = ("account", "group", "everyone")
+# Ids in one statement, of which databases take only so many.
+_AT_ONCE = 500
 
 
 class Level(IntEnum):
@@ -106,6 +108,52 @@ def permissions_on(connection: Connection, resource_type: str, resource_id: int)
     return [Permission(Subject(row.subject_type, row.subject_id), Level(row.level)) for row in rows]
 
 
+def held_by_everyone(resource_type: str, resource_id: ColumnElement[int], level: Level) -> ColumnElement[bool]:
+    """Return the condition that everyone has at least ``level`` on a resource, whoever they are."""
+    return (
+        select(permissions.c.level)
+        .where(
+            permissions.c.resource_type == resource_type,
+            permissions.c.resource_id == resource_id,
+            permissions.c.level >= int(level),
+            permissions.c.subject_type == EVERYONE.type,
+        )
+        .exists()
+    )
+
+
+def levels_of(
+    connection: Connection, resource_type: str, resource_ids: Sequence[int], account: Account | None
+) -> dict[int, Level]:
+    """Return the levels of an account, or of a caller whom nobody knows, on many resources; NONE is left out."""
+    if account is not None and account.is_admin:
+        return dict.fromkeys(resource_ids, Level.GRANT)
+    is_for = permissions.c.subject_type == EVERYONE.type if account is None else _subjects_of(literal(account.id))
+    found: dict[int, Level] = {}
+    for start in range(0, len(resource_ids), _AT_ONCE):
+        among = permissions.c.resource_id.in_(resource_ids[start : start + _AT_ONCE])
+        highest = select(permissions.c.resource_id, func.max(permissions.c.level)).where(
+            permissions.c.resource_type == resource_type, among, is_for
+        )
+        rows = connection.execute(highest.group_by(permissions.c.resource_id))
+        found.update((resource_id, Level(level)) for resource_id, level in rows if level)
+    return found
+
+
+def permissions_on_many(
+    connection: Connection, resource_type: str, resource_ids: Sequence[int]
+) -> dict[int, list[Permission]]:
+    """Return what is given on each of many resources (those on which anything is), in the order of `permissions_on`."""
+    found: dict[int, list[Permission]] = {}
+    for start in range(0, len(resource_ids), _AT_ONCE):
+        among = permissions.c.resource_id.in_(resource_ids[start : start + _AT_ONCE])
+        given = select(permissions).where(permissions.c.resource_type == resource_type, among)
+        for row in connection.execute(given.order_by(permissions.c.subject_type.desc(), permissions.c.subject_id)):
+            each = Permission(Subject(row.subject_type, row.subject_id), Level(row.level))
+            found.setdefault(row.resource_id, []).append(each)
+    return found
+
+
 def check_subjects(connection: Connection, given: Sequence[Permission]) -> None:
     """Raise ``ModelInvalid`` for the first subject that does not exist."""
     wanted = {each.subject.id for each in given if each.subject.type == "account"}
@@ -157,6 +205,26 @@ def forget(connection: Connection, resource_type: str, resource_id: int) -> None
             permissions.c.resource_type == resource_type, permissions.c.resource_id == resource_id
         )
     )
+
+
+def change_level(connection: Connection, resource_type: str, resource_id: int, given: Permission) -> None:
+    """Give a subject a level instead of the one it has; NONE takes it away."""
+    connection.execute(
+        delete(permissions).where(
+            permissions.c.resource_type == resource_type,
+            permissions.c.resource_id == resource_id,
+            permissions.c.subject_type == given.subject.type,
+            permissions.c.subject_id == given.subject.id,
+        )
+    )
+    give(connection, resource_type, resource_id, given)
+
+
+def forget_all(connection: Connection, resource_type: str, resource_ids: Sequence[int]) -> None:
+    """Take all permissions on many resources back: they are gone."""
+    for start in range(0, len(resource_ids), _AT_ONCE):
+        among = permissions.c.resource_id.in_(resource_ids[start : start + _AT_ONCE])
+        connection.execute(delete(permissions).where(permissions.c.resource_type == resource_type, among))
 
 
 def _subjects_of(account_id: ColumnElement[int]) -> ColumnElement[bool]:
