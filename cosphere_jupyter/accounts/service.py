@@ -18,6 +18,7 @@ from ..errors import Conflict, FieldsInvalid, NotFound, Unauthenticated
 from ..json_values import LARGEST_ID
 from .known import KnownCallers
 from .passwords import Passwords
+from .profiles import insert_profile
 from .tables import accounts, auth_requests, group_members, groups, identities
 from .tokens import Claims, TokenSigner
 
@@ -44,6 +45,17 @@ class Account:
     def is_admin(self) -> bool:
         """Whether the account is of type ADMIN."""
         return self.type == "ADMIN"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Whom a permission is given to: an account, a group or everyone; ``id`` is 0 for everyone."""
+
+    type: str
+    id: int = 0
+
+
+EVERYONE = Subject("everyone")
 
 
 @dataclass(frozen=True)
@@ -211,11 +223,13 @@ def groups_of(account_id: ColumnElement[int]) -> Select[tuple[int]]:
 
 
 def insert_account(connection: Connection, **values: Any) -> Account:
-    """Insert an account inside the caller's transaction."""
+    """Insert an account and its profile inside the caller's transaction."""
     moment = now()
     defaults = {"name": "", "is_active": True, "epoch": 0, "created_at": moment, "updated_at": moment}
     statement = insert(accounts).values({**defaults, **values}).returning(accounts.c.id)
-    return read_account(connection, connection.execute(statement).scalar_one())
+    account = read_account(connection, connection.execute(statement).scalar_one())
+    insert_profile(connection, account.id, account.name, account.email)
+    return account
 
 
 def _update_account(connection: Connection, account_id: int, values: dict[str, Any]) -> Account:

@@ -12,7 +12,9 @@ from enum import IntEnum
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, insert, literal, or_, select, true
 
+from ..accounts.service import EVERYONE as EVERYONE
 from ..accounts.service import Account, accounts_by_id, group_ids, groups_of
+from ..accounts.service import Subject as Subject
 from ..errors import ModelInvalid
 from .tables import permissions
 
@@ -28,17 +30,6 @@ class Level(IntEnum):
     READ = 1
     WRITE = 2
     GRANT = 3
-
-
-@dataclass(frozen=True)
-class Subject:
-    """Whom a permission is given to; ``id`` is 0 for everyone."""
-
-    type: str
-    id: int = 0
-
-
-EVERYONE = Subject("everyone")
 
 
 @dataclass(frozen=True)
@@ -225,6 +216,13 @@ def forget_all(connection: Connection, resource_type: str, resource_ids: Sequenc
     for start in range(0, len(resource_ids), _AT_ONCE):
         among = permissions.c.resource_id.in_(resource_ids[start : start + _AT_ONCE])
         connection.execute(delete(permissions).where(permissions.c.resource_type == resource_type, among))
+
+
+def forget_subject(connection: Connection, subject: Subject) -> None:
+    """Take all permissions of a subject back: it is gone."""
+    connection.execute(
+        delete(permissions).where(permissions.c.subject_type == subject.type, permissions.c.subject_id == subject.id)
+    )
 
 
 def _subjects_of(account_id: ColumnElement[int]) -> ColumnElement[bool]:
