@@ -78,6 +78,26 @@ def resources_of(account_id: ColumnElement[int], resource_type: str, level: Leve
     )
 
 
+def resources_given_to(resource_type: str, subject: Subject, level: Level) -> Select[tuple[int]]:
+    """Return the query of the ids of the resources on which a subject itself was given at least ``level``."""
+    return select(permissions.c.resource_id).where(
+        permissions.c.resource_type == resource_type,
+        permissions.c.level >= int(level),
+        permissions.c.subject_type == subject.type,
+        permissions.c.subject_id == subject.id,
+    )
+
+
+def resources_of_groups(account_id: ColumnElement[int], resource_type: str, level: Level) -> Select[tuple[int]]:
+    """Return the query of the ids of the resources that an account has through a group of its own, not as everyone."""
+    return select(permissions.c.resource_id).where(
+        permissions.c.resource_type == resource_type,
+        permissions.c.level >= int(level),
+        permissions.c.subject_type == "group",
+        permissions.c.subject_id.in_(groups_of(account_id)),
+    )
+
+
 def level_of(connection: Connection, resource_type: str, resource_id: int, account: Account) -> Level:
     """Return the level of an account on a resource."""
     if account.is_admin:
