@@ -88,6 +88,8 @@ class Downloads:
                 {"catalogue_item": [f"catalogue item instance with id {item_id} does not exist."]}
             ) from None
         self._engine.wake([request.task.key] if request.task else [])
+        if request.task and request.task.owner_id != caller.id:
+            self._engine.hub.share(caller.id, request.task.key)
         await self._remove(gone)
         return request, created
 
@@ -147,9 +149,11 @@ class Downloads:
 
     async def leave(self, request_id: int, caller: Account) -> None:
         """Take the caller off the waiters; when nobody is left the request is cancelled and its work killed."""
-        killed = await self._database.write(lambda connection: self._leave(connection, request_id, caller))
-        if killed is not None:
-            self._engine.kill(killed)
+        key, is_cancelled = await self._database.write(lambda connection: self._leave(connection, request_id, caller))
+        if key is not None:
+            self._engine.hub.unshare(caller.id, key)
+            if is_cancelled:
+                self._engine.kill(key)
 
     async def _remove(self, names: Sequence[str]) -> None:
         """Remove the files of results that no request names any more."""
@@ -241,14 +245,14 @@ class Downloads:
             connection.execute(update(download_requests).where(this).values(**changes, updated_at=now()))
         return gone
 
-    def _leave(self, connection: Connection, request_id: int, caller: Account) -> str | None:
+    def _leave(self, connection: Connection, request_id: int, caller: Account) -> tuple[str | None, bool]:
+        """Return the key of the request's task, and whether it was cancelled."""
         row = connection.execute(select(download_requests).where(download_requests.c.id == request_id)).one_or_none()
         if row is None:
             raise NotFound("download request")
-        if not self._take_off(connection, request_id, caller):
-            return None
-        cancelled = records.cancel(connection, row.task_key, caller.email) if row.task_key else None
-        return cancelled.key if cancelled else None
+        is_last = self._take_off(connection, request_id, caller)
+        cancelled = records.cancel(connection, row.task_key, caller.email) if is_last and row.task_key else None
+        return row.task_key, cancelled is not None
 
     def _take_off(self, connection: Connection, request_id: int, caller: Account) -> bool:
         """Take the caller off the waiters; when nobody is left the request is cancelled, and this says so."""
@@ -269,6 +273,11 @@ class Downloads:
         """Return those of the keys that are tasks of requests which the caller waits for, and may see."""
         query = waited_for(caller).where(download_requests.c.task_key.in_(keys))
         return {row.task_key for row in connection.execute(query)}
+
+    def keys_of(self, caller: Account) -> Select[tuple[str]]:
+        """Return the query of the keys of the tasks of all requests that the caller waits for, and may see."""
+        keys = waited_for(caller).with_only_columns(download_requests.c.task_key)
+        return keys.where(download_requests.c.task_key.is_not(None))
 
     def leave_task(self, connection: Connection, key: str, caller: Account) -> bool:
         """Take the caller off the waiters of a task's request; whether others go on waiting for it."""

@@ -53,6 +53,11 @@ class StreamHandler(TasksHandler):
         """Send the newest statuses of an account's tasks and then every change, until the client goes."""
         with self.services.task_list.subscribe(owner_id=owner_id) as subscription:
             tasks = {task.key: task for task in await self.services.task_list.bulk_read(self.account, PAGE)}
+            shared = [key for key, task in tasks.items() if task.owner_id != owner_id and not task.state.is_final]
+            if shared:
+                # Read again once they are followed: what changed in between is not lost.
+                subscription.add(shared)
+                tasks |= await self.read_tasks(shared)
             subscription.seen(tasks.values())
             await self._begin(tasks, tasks, named=True)
             del tasks

@@ -37,6 +37,8 @@ class Subscription:
         self.number = number
         self._pending: dict[str, Task | None] = {}
         self._seen: dict[str, tuple[bool, int, bool]] = {}
+        # Keys that it follows besides its account's own.
+        self.keys: set[str] = set()
         self.changed = asyncio.Event()
 
     async def changes(self, timeout: float | None = None) -> list[Task]:
@@ -60,6 +62,10 @@ class Subscription:
         """Say what the subscriber has read by itself: nothing older will be told."""
         for task in tasks:
             self._seen[task.key] = _age(task)
+
+    def add(self, keys: Iterable[str]) -> None:
+        """Follow these tasks as well."""
+        self._hub.follow(self, keys)
 
     def put(self, task: Task) -> None:
         """Take a change; for the hub."""
@@ -115,18 +121,35 @@ class Hub:
         """
         self._made += 1
         subscription = Subscription(self, self._made)
-        watched = set(keys)
-        for key in watched:
-            self._by_key[key].add(subscription)
+        self.follow(subscription, keys)
         if owner_id is not None:
             self._by_owner[owner_id].add(subscription)
         try:
             yield subscription
         finally:
-            for key in watched:
+            for key in subscription.keys:
                 _remove(self._by_key, key, subscription)
             if owner_id is not None:
                 _remove(self._by_owner, owner_id, subscription)
+
+    def follow(self, subscription: Subscription, keys: Iterable[str]) -> None:
+        """Let a subscription follow these tasks as well."""
+        for key in keys:
+            subscription.keys.add(key)
+            self._by_key[key].add(subscription)
+
+    def share(self, owner_id: int, key: str) -> None:
+        """Let whoever follows an account's tasks follow a task of somebody else, and tell of it now."""
+        for subscription in self._by_owner.get(owner_id, ()):
+            self.follow(subscription, [key])
+        self.changed(key)
+
+    def unshare(self, owner_id: int, key: str) -> None:
+        """Take `share` back."""
+        for subscription in self._by_owner.get(owner_id, ()):
+            if key in subscription.keys:
+                subscription.keys.discard(key)
+                _remove(self._by_key, key, subscription)
 
     def changed(self, key: str, owner_id: int | None = None, task: Task | None = None) -> None:
         """Say that a task has changed, after the commit that says so.

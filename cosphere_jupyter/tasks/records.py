@@ -17,6 +17,7 @@ from sqlalchemy import (
     Connection,
     Integer,
     Row,
+    Select,
     Update,
     bindparam,
     insert,
@@ -198,16 +199,30 @@ def result_names(connection: Connection) -> set[str]:
 
 
 def list_tasks(
-    connection: Connection, owner_id: int, limit: int | None, offset: int, status: str | None, name: str | None
+    connection: Connection,
+    owner_id: int,
+    limit: int | None,
+    offset: int,
+    status: str | None,
+    name: str | None,
+    shared: Select[tuple[str]] | None = None,
 ) -> list[Task]:
-    """Return an account's tasks, the newest first."""
-    query = select(tasks).where(tasks.c.owner_id == owner_id)
-    if status is not None:
-        query = query.where(tasks.c.status == status)
-    if name is not None:
-        query = query.where(tasks.c.name == name)
-    query = query.order_by(tasks.c.queued_at.desc(), tasks.c.key.desc()).limit(limit).offset(offset)
-    return [task_from_row(row) for row in connection.execute(query)]
+    """Return an account's tasks and those of others whose keys ``shared`` selects, the newest first."""
+    own = tasks.c.owner_id == owner_id
+    # Two queries: together no index would give their order.
+    which = [own] if shared is None else [own, ~own & tasks.c.key.in_(shared)]
+    end = None if limit is None else offset + limit
+    found: list[Task] = []
+    for condition in which:
+        query = select(tasks).where(condition)
+        if status is not None:
+            query = query.where(tasks.c.status == status)
+        if name is not None:
+            query = query.where(tasks.c.name == name)
+        query = query.order_by(tasks.c.queued_at.desc(), tasks.c.key.desc()).limit(end)
+        found += [task_from_row(row) for row in connection.execute(query)]
+    found.sort(key=lambda task: (task.queued_at, task.key), reverse=True)
+    return found[offset:end]
 
 
 def apply_event(connection: Connection, key: str, event: Event) -> Task | None:

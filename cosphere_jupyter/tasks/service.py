@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Select
 
 from ..database.engine import Database
 from ..errors import NotFound
@@ -47,6 +47,9 @@ class SharedTasks(Protocol):
 
     def waited_for(self, connection: Connection, keys: Sequence[str], caller: Any) -> set[str]:
         """Return those of the keys whose tasks the caller waits for, and may see."""
+
+    def keys_of(self, caller: Any) -> Select[tuple[str]]:
+        """Return the query of the keys of all tasks that the caller waits for, and may see."""
 
     def leave_task(self, connection: Connection, key: str, caller: Any) -> bool:
         """Let the caller wait for a task no longer; whether others go on waiting for it."""
@@ -85,9 +88,10 @@ class Tasks:
         status: str | None = None,
         name: str | None = None,
     ) -> list[Task]:
-        """Return the caller's own tasks, the newest first."""
+        """Return the caller's own tasks and those of others that they wait for, the newest first."""
+        shared = None if self._shared is None else self._shared.keys_of(caller)
         tasks = await self._database.read(
-            lambda connection: records.list_tasks(connection, caller.id, limit, offset, status, name)
+            lambda connection: records.list_tasks(connection, caller.id, limit, offset, status, name, shared)
         )
         return [self._fresh(task) for task in tasks]
 
@@ -131,6 +135,8 @@ class Tasks:
                 found[task.key] = task
                 if is_new:
                     self._engine.kill(task.key, task.owner_id)
+                elif task.owner_id != caller.id:
+                    self._engine.hub.unshare(caller.id, task.key)
         return found
 
     def _cancel_all(self, connection: Connection, keys: Sequence[str], caller: Caller) -> list[tuple[Task, bool]]:

@@ -13,7 +13,7 @@ import ipywidgets
 import traitlets
 from traitlets import Bunch
 
-from ..client.errors import NotSignedIn, ServerUnavailable
+from ..client.errors import NotFound, NotSignedIn, ServerUnavailable
 from ..client.requests import Request
 from ..client.tasks import Task
 from ..client.text import clean, rows_text
@@ -200,12 +200,26 @@ class TaskMonitor(Panel):
         """End a task, as its button does; returns at once."""
         found = self._choose(task, lambda key: f"ws.tasks[{quoted(key)}].cancel()")
 
-        def tell(ended: Task) -> None:
-            self.hear([ended], None)
+        def leave() -> tuple[Task, bool]:
+            ended, is_mine = found.cancel(), True
+            if not ended.is_final:
+                # It goes on for others; whether it is still among this account's tasks, the server knows.
+                try:
+                    ended.refresh()
+                except NotFound:
+                    is_mine = False
+            return ended, is_mine
+
+        def tell(outcome: tuple[Task, bool]) -> None:
+            ended, is_mine = outcome
+            if is_mine:
+                self.hear([ended], None)
+            else:
+                self._tasks.pop(ended.key, None)
             if not ended.is_final:
                 self._error.say("Others wait for it as well: it goes on for them.")
 
-        self._ask_server(found, found.cancel, tell)
+        self._ask_server(found, leave, tell)
 
     def retry(self, task: Task | str) -> None:
         """Ask for the same once more, as its button does; returns at once."""

@@ -78,3 +78,39 @@ async def test_a_download_that_is_done_is_not_left_by_cancelling(desks, numbers_
     task = await rosa.run("download", catalogue_item_id=numbers_item["id"], spec=spec)
     assert (await rosa.services.task_list.cancel(task.key, rosa.account)).state.status == "success"
     assert len(await rosa.services.downloads.bulk_read(rosa.account)) == 1
+
+
+@pytest.mark.slow
+async def test_who_joined_finds_it_among_their_tasks_and_follows_it_until_they_leave(desks, big_item):
+    starter, joiner = desks
+    tasks = joiner.services.task_list
+    own = (await joiner.run("hello", name="Ravi")).key
+    key = (await start(starter, big_item)).key
+
+    async def listed(**which):
+        return [task.key for task in await tasks.bulk_read(joiner.account, **which)]
+
+    assert await listed() == [own]
+    with tasks.subscribe(owner_id=joiner.account.id) as subscription:
+        assert (await start(joiner, big_item)).key == key
+        assert {task.key for task in await subscription.changes(10)} == {key}
+        assert await listed() == [key, own]
+        assert await listed(name="download") == await listed(limit=1) == [key]
+        assert await listed(offset=1) == await listed(status="success") == [own]
+        left = await tasks.cancel(key, joiner.account)
+        assert not left.state.is_final
+        assert await listed() == [own]
+        # What was told before they left may still wait here; nothing comes after it.
+        while await subscription.changes(0.5):
+            pass
+        await tasks.cancel(key, starter.account)
+        assert await subscription.changes(1) == []
+
+
+async def test_a_result_that_is_there_is_found_among_the_tasks_of_who_takes_it_over(desks, numbers_item):
+    spec = {"columns": ["n"], "filters": []}
+    task = await desks[0].create("download", catalogue_item_id=numbers_item["id"], spec=spec)
+    await desks[0].ended(task.key)
+    await desks[1].create("download", catalogue_item_id=numbers_item["id"], spec=spec)
+    found = await desks[1].services.task_list.bulk_read(desks[1].account)
+    assert [(each.key, each.state.status) for each in found] == [(task.key, "success")]
