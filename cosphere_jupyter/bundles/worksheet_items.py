@@ -10,14 +10,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, delete, func, insert, literal, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from ..accounts.service import Account
 from ..database.schema import now
-from ..permissions.service import Level, held_by, holds
+from .access import WORKSHEET as RESOURCE
+from .access import may_read
 from .tables import bundles, worksheet_items, worksheets
 
-RESOURCE = "worksheet"
 MARKUP, DIRECTIVE, BUNDLE, WORKSHEET = TYPES = ("markup", "directive", "bundle", "worksheet")
 # As many as a statement may have parameters for.
 AT_ONCE = 500
@@ -145,8 +145,7 @@ def _hosts(
             .order_by(worksheets.c.id)
         )
         if not is_all:
-            is_read = held_by(literal(0), RESOURCE, worksheets.c.id, Level.READ)
-            query = query.where(holds(RESOURCE, worksheets.c.id, reader, Level.READ) if reader else is_read)
+            query = query.where(may_read(worksheets.c.id, reader, RESOURCE))
         for row in connection.execute(query):
             found[row.bundle_uuid].append((row.uuid, row.name))
     return found

@@ -9,13 +9,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, insert, literal, literal_column, select, update
+from sqlalchemy import Connection, Row, delete, insert, literal_column, select, update
 
-from ..accounts.service import Account
 from ..database.schema import now
-from ..permissions.service import EVERYONE, Level, Permission, Subject, forget, give, held_by, holds
+from ..permissions.service import EVERYONE, Level, Permission, Subject, forget, give
+from .ids import new_uuid
 from .tables import worksheet_items, worksheet_tags, worksheets
 from .worksheet_items import RESOURCE, Item, NewItem, add_items, append_bundle_item, host_worksheets
 from .worksheet_items import host_worksheets_for as host_worksheets_for
@@ -34,7 +33,6 @@ __all__ = [
     "host_worksheets_for",
     "items_of",
     "last_bundles",
-    "may_read",
     "read_worksheet",
     "read_worksheets",
     "replace_items",
@@ -104,13 +102,6 @@ def with_tags(connection: Connection, rows: Sequence[Row[Any]]) -> list[Workshee
     ]
 
 
-def may_read(reader: Account | None) -> ColumnElement[bool]:
-    """Return the condition that somebody (None: anybody at all) may read the worksheet of a row of the table."""
-    if reader is None:
-        return held_by(literal(0), RESOURCE, worksheets.c.id, Level.READ)
-    return holds(RESOURCE, worksheets.c.id, reader, Level.READ)
-
-
 def store_worksheet(
     connection: Connection,
     name: str,
@@ -123,7 +114,7 @@ def store_worksheet(
     """Make an empty worksheet that its owner may change, and everyone may read if it ``is_public``."""
     moment = now()
     values = {
-        "uuid": uuid or f"0x{uuid4().hex}",
+        "uuid": uuid or new_uuid(),
         "name": name,
         "title": title,
         "owner_id": owner_id,
