@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         NotFound,
         NotRepeatable,
         NotSignedIn,
+        ObjectChanged,
         RequestCancelled,
         RequestFailed,
         RequestTimeout,
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     )
     from .client.estimates import Estimate
     from .client.exports import TypedDownload
+    from .client.object_values import Quantity
+    from .client.objects import LabObject
     from .client.permissions import Permission
     from .client.query import Filter
     from .client.statuses import TaskStatus
@@ -69,11 +72,14 @@ __all__ = [
     "Filter",
     "InvalidFilter",
     "InvalidRequest",
+    "LabObject",
     "NotAllowed",
     "NotFound",
     "NotRepeatable",
     "NotSignedIn",
+    "ObjectChanged",
     "Permission",
+    "Quantity",
     "RequestBuilder",
     "RequestCancelled",
     "RequestFailed",
@@ -102,7 +108,9 @@ _HOMES = {
     "Workspace": ".client.workspace",
     "Filter": ".client.query",
     "Estimate": ".client.estimates",
+    "LabObject": ".client.objects",
     "Permission": ".client.permissions",
+    "Quantity": ".client.object_values",
     "CatalogueBrowser": ".widgets.browser",
     "RequestBuilder": ".widgets.builder",
     "Distribution": ".widgets.view",

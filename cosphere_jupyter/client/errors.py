@@ -9,6 +9,7 @@
     │   ├── NotAllowed          the account may not do this (403)
     │   ├── NotFound            no such thing, or not yours to see (404)
     │   ├── InvalidRequest      what was sent is wrong (400)
+    │   ├── ObjectChanged       an object is not any more as it was when it was read (412)
     │   └── ServerUnavailable   not now: down, full, unreachable, or served elsewhere
     ├── UnknownTable            no table of this name; also a KeyError
     ├── UnknownColumn           the table has no such column; also a KeyError
@@ -89,6 +90,10 @@ class InvalidRequest(ApiError):
     """What was sent is wrong; ``errors`` tells by field."""
 
 
+class ObjectChanged(ApiError):
+    """Somebody else has made a version of an object since it was read; ``refresh()`` shows it."""
+
+
 class ServerUnavailable(ApiError):
     """Not now: the server is down, full, cannot be reached, or the workspace is served elsewhere."""
 
@@ -160,6 +165,7 @@ _BY_STATUS: Mapping[int, type[ApiError]] = {
     401: NotSignedIn,
     403: NotAllowed,
     404: NotFound,
+    412: ObjectChanged,
     422: InvalidRequest,
     502: ServerUnavailable,
     503: ServerUnavailable,
@@ -171,10 +177,13 @@ _ENVELOPE = ("@event", "@type", "@authorizer", "errors", "message")
 def is_refusal(body: Any) -> bool:
     """Whether a JSON body is how one of the workspace's faces says no.
 
-    CoSphere's has ``@event``, the tasks API's ``status`` "error", the Downloads API's ``errors``. What Jupyter itself
-    answers has none of these.
+    CoSphere's has ``@event``, the tasks API's ``status`` "error", the Downloads API's ``errors``, the iffSamples API's
+    a ``message`` and, besides, ``error_paths`` at most. What Jupyter itself answers has none of these.
     """
-    return isinstance(body, Mapping) and ("@event" in body or body.get("status") == "error" or "errors" in body)
+    if not isinstance(body, Mapping):
+        return False
+    is_told = "message" in body and body.keys() <= {"message", "error_paths"}
+    return is_told or "@event" in body or body.get("status") == "error" or "errors" in body
 
 
 def api_error(status: int, body: Any, where: str) -> ApiError:

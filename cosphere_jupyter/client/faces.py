@@ -32,6 +32,10 @@ class Face:
         """Return the JSON of a POST; a repeatable one may arrive twice."""
         return self._call("POST", path, self._json, is_repeatable, json=body, headers=headers or {})
 
+    def put(self, path: str, body: Any) -> Any:
+        """Return the JSON of a PUT."""
+        return self._call("PUT", path, self._json, True, json=body)
+
     def link(self, path: str, params: Mapping[str, Any] | None = None) -> str:
         """Return where a GET is redirected to; the link needs no credentials."""
         return str(self._call("GET", path, self._location, True, params=params))

@@ -54,7 +54,11 @@ def save(http: Http, link: Callable[[], str], path: str | os.PathLike[str], prog
 
 def file_name(link: str) -> str:
     """Return the name of the file that a link leads to, as one that any folder can hold."""
-    name = unquote(urlsplit(link).path.rpartition("/")[2], errors="replace")
+    return safe_name(unquote(urlsplit(link).path.rpartition("/")[2], errors="replace"))
+
+
+def safe_name(name: str) -> str:
+    """Return a name that somebody gave as one that any folder can hold, and that leads out of none."""
     return _UNUSABLE.sub("_", name).strip(" .")[-LONGEST_NAME:] or "file"
 
 

@@ -17,6 +17,8 @@ from .errors import ApiError, NotSignedIn
 from .exports import TypedDownloads
 from .http import Http, reachable
 from .loading import Loader
+from .object_actions import Actions
+from .objects import Objects
 from .request_list import Requests
 from .signing import Board, SignIn
 from .tasks import Tasks
@@ -64,6 +66,8 @@ class Workspace(Html):
         self.requests = Requests(self)
         self.tasks = Tasks(self)
         self.downloads = TypedDownloads(self)
+        self.actions = Actions(self)
+        self.objects = Objects(self)
         self.loader = Loader(self.http, self.cache)
         self._opening = threading.Lock()
         self._monitor: TaskMonitor | None = None
