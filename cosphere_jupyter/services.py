@@ -229,6 +229,8 @@ class Services:
         from .accounts.task_credentials import TaskCredentials
         from .accounts.tokens import TokenSigner, read_or_create_key
         from .accounts.verification import PasswordVerifier
+        from .bundles.worksheet_service import Worksheets
+        from .bundles.worksheet_sources import WorksheetSources
         from .catalogue.profiles import Profiles, ProfileTask
         from .catalogue.service import Catalogue
         from .downloads.estimate import Estimates
@@ -322,6 +324,8 @@ class Services:
         self.object_files = ObjectFiles(self.database, settings.data_dir / "files")
         self.object_comments = ObjectComments(self.database)
         self.object_log = ObjectLog(self.database)
+        self.worksheets = Worksheets(self.database)
+        self.worksheet_sources = WorksheetSources(self.database)
 
     # -- what one room needs of another ----------------------------------------------------------------------------
 

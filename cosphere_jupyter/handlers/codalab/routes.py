@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from ..access import Route
+from .worksheet_routes import WORKSHEET_ROUTES
 
-CODALAB_ROUTES: tuple[Route, ...] = ()
+CODALAB_ROUTES: tuple[Route, ...] = (*WORKSHEET_ROUTES,)

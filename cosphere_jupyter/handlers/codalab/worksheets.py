@@ -1,0 +1,216 @@
+"""Worksheets in the CodaLab face.
+
+Source: the CodaLab REST API and its semantics, section 4. ``If-Match`` at ``raw`` is ours.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from tornado.web import HTTPError
+
+from ...bundles.group_permissions import permission_from
+from ...bundles.ids import is_uuid
+from ...bundles.problems import Refused
+from ...bundles.worksheet_service import Change, Shown, Wanted, new_item
+from ...bundles.worksheets import NewItem
+from ..base import LARGEST_BODY
+from .base import CodaLabHandler, Resource, attributes_of, related
+from .permission_documents import WORKSHEET_PERMISSIONS, permission_resource
+from .worksheet_documents import (
+    GROUP_PERMISSIONS,
+    INCLUDES,
+    ITEM_BUNDLES,
+    ITEM_TYPE,
+    ITEM_WORKSHEETS,
+    OWNER,
+    TYPE,
+    bundles_of,
+    included_with,
+    item_resource,
+    wants_items,
+    worksheet_resource,
+)
+
+NO_SEARCH = "Request must include either 'keywords' or 'specs' query parameter"
+_ETAG = re.compile(r'"(\d{1,18})"')
+
+
+class _WorksheetsHandler(CodaLabHandler):
+    """What single worksheets and lists of them have in common."""
+
+    def wanted(self, asked: set[str]) -> Wanted:
+        """Return what has to be read for what is asked to be included."""
+        return Wanted(wants_items(asked), ITEM_WORKSHEETS in asked, GROUP_PERMISSIONS in asked)
+
+    async def included(self, shown: Shown, asked: set[str]) -> list[Resource]:
+        """Return what is asked to be included."""
+        found = included_with(shown, asked)
+        if any(each.startswith(ITEM_BUNDLES) for each in asked):
+            found += await self.bundles(bundles_of(shown), asked)
+        return found
+
+    async def bundles(self, uuids: Sequence[str], asked: set[str]) -> list[Resource]:
+        """Return bundles that items name, with their owners if these are asked for."""
+        return []
+
+
+class WorksheetHandler(_WorksheetsHandler):
+    """``/worksheets/<uuid>``."""
+
+    async def get(self, uuid: str) -> None:
+        """Show a worksheet."""
+        asked = self.include(INCLUDES) or set()
+        shown = await self.services.worksheets.read(uuid, self.reader, self.wanted(asked))
+        self.set_header("ETag", f'"{shown.worksheets[0].version}"')
+        included = await self.included(shown, asked) if asked else None
+        self.send_data(worksheet_resource(shown.worksheets[0], shown), included)
+
+
+class WorksheetsHandler(_WorksheetsHandler):
+    """``/worksheets``."""
+
+    async def get(self) -> None:
+        """Find worksheets by specs, or search by keywords."""
+        asked = self.include(INCLUDES) or set()
+        worksheets, wanted = self.services.worksheets, self.wanted(asked)
+        if "specs" in self.request.query_arguments:
+            shown = await worksheets.find(self.values("specs"), self.reader, wanted)
+        elif "keywords" in self.request.query_arguments:
+            shown = await worksheets.search(self.values("keywords"), self.reader, wanted)
+        else:
+            raise Refused(NO_SEARCH)
+        included = await self.included(shown, asked) if asked else None
+        self.send_data([worksheet_resource(each, shown) for each in shown.worksheets], included)
+
+    async def post(self) -> None:
+        """Make worksheets."""
+        wanted = [attributes_of(each) for each in await self.resources(TYPE)]
+        await self._answer(await self.services.worksheets.create(wanted, self.account))
+
+    async def patch(self) -> None:
+        """Change worksheets."""
+        changes = [_change(each) for each in await self.resources(TYPE)]
+        await self._answer(await self.services.worksheets.update(changes, self.account))
+
+    async def delete(self) -> None:
+        """Delete worksheets; bundles stay."""
+        uuids = [_id_of(each) for each in await self.resources(TYPE)]
+        await self.services.worksheets.delete(uuids, self.account, self.flag("force"))
+        self.send_nothing(200)
+
+    async def _answer(self, shown: Shown) -> None:
+        asked = {OWNER, *(self.include(INCLUDES) or ())} & {OWNER}
+        data = [worksheet_resource(each, shown) for each in shown.worksheets]
+        self.send_data(data, included_with(shown, asked))
+
+
+class WorksheetItemsHandler(CodaLabHandler):
+    """``/worksheet-items``."""
+
+    async def post(self) -> None:
+        """Add items to worksheets, or make them all items of these."""
+        wanted: dict[str, list[NewItem]] = {}
+        if (uuid := self.value("uuid")) is not None:
+            wanted[uuid] = []
+        for each in await self.resources(ITEM_TYPE):
+            wanted.setdefault(_worksheet_of(each), []).append(_new_item(each))
+        made = await self.services.worksheets.set_items(wanted, self.account, self.flag("replace"))
+        self.send_data([item_resource(item, uuid) for uuid, items in made.items() for item in items])
+
+
+class WorksheetPermissionsHandler(CodaLabHandler):
+    """``/worksheet-permissions``."""
+
+    async def post(self) -> None:
+        """Set what groups may do with worksheets."""
+        wanted = [
+            (_worksheet_of(each), str(related(each, "group")), permission_from(attributes_of(each)))
+            for each in await self.resources(WORKSHEET_PERMISSIONS)
+        ]
+        made = await self.services.worksheets.set_permissions(wanted, self.account)
+        self.send_data(
+            [permission_resource(given, WORKSHEET_PERMISSIONS, worksheet=(TYPE, uuid)) for uuid, given in made]
+        )
+
+
+class WorksheetRawHandler(CodaLabHandler):
+    """``/worksheets/<uuid>/raw``: the whole source."""
+
+    async def post(self, uuid: str) -> None:
+        """Make a text the source of a worksheet."""
+        if len(self.request.body) > LARGEST_BODY:
+            raise HTTPError(413)
+        try:
+            source = self.request.body.decode()
+        except UnicodeDecodeError:
+            raise Refused("The source must be UTF-8.") from None
+        if "\0" in source:
+            raise Refused("The source must be text.")
+        await self.services.worksheet_sources.replace(uuid, source, self.account, self._expected())
+        self.send_nothing()
+
+    async def put(self, uuid: str) -> None:
+        """Do as POST does."""
+        await self.post(uuid)
+
+    def _expected(self) -> int | None:
+        """Return the version that ``If-Match`` names: None where any will do, -1 if it names none."""
+        told = self.request.headers.get("If-Match", "*").strip()
+        match = _ETAG.fullmatch(told)
+        return None if told == "*" else int(match[1]) if match else -1
+
+
+class WorksheetAddItemsHandler(CodaLabHandler):
+    """``/worksheets/<uuid>/add-items``: items after others, or instead of some."""
+
+    async def post(self, uuid: str) -> None:
+        """Add lines of text, or bundles by their uuids."""
+        body = await self.json_body()
+        if not isinstance(body, dict) or not isinstance(body.get("items", []), list):
+            raise Refused("`items` must be a list.")
+        kind = body.get("item_type") or "markup"
+        items = [_line_item(kind, each) for each in body.get("items", [])]
+        after, gone = body.get("after_sort_key"), body.get("ids") or []
+        if not (after is None or _is_integer(after)) or not isinstance(gone, list) or not all(map(_is_integer, gone)):
+            raise Refused("`after_sort_key` and `ids` must be integers.")
+        made = await self.services.worksheets.insert_items(uuid, items, self.account, after, gone)
+        self.send_data([item_resource(item, uuid) for item in made])
+
+
+def _change(resource: Resource) -> Change:
+    owner = related(resource, "owner")
+    if isinstance(owner, list):
+        raise Refused("A relationship must name an `id`.")
+    return Change(_id_of(resource), attributes_of(resource), owner)
+
+
+def _id_of(resource: Resource) -> str:
+    found = resource.get("id")
+    if not isinstance(found, str):
+        raise Refused("`data` object must include `id` key.")
+    return found
+
+
+def _worksheet_of(resource: Resource) -> str:
+    found = related(resource, "worksheet")
+    if not isinstance(found, str):
+        raise Refused("An item must name its worksheet.")
+    return found
+
+
+def _new_item(resource: Resource) -> NewItem:
+    attributes = attributes_of(resource)
+    bundle, below = related(resource, "bundle"), related(resource, "subworksheet")
+    return new_item(attributes.get("type"), attributes.get("value"), bundle, below)
+
+
+def _line_item(kind: Any, text: Any) -> NewItem:
+    named = text if is_uuid(text) else None
+    return new_item(kind, None if named and kind in ("bundle", "worksheet") else text, named, named)
+
+
+def _is_integer(value: Any) -> bool:
+    return type(value) is int and abs(value) < 2**53
