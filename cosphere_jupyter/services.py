@@ -127,9 +127,12 @@ class Services:
             raise self._refusal from error
 
     async def _open_all(self) -> None:
+        from .accounts.profiles import make_missing_profiles
+
         await asyncio.to_thread(self._take_directory)
         await asyncio.to_thread(self._open_database)
         self._build()
+        await make_missing_profiles(self.database)
         await self._announce(await self.accounts.owner())
         if self._runs_tasks:
             await self._start()
@@ -178,6 +181,7 @@ class Services:
         """Keep the card up to date for whom ``jupyter cosphere account`` speaks while the server runs."""
         self.task_credentials.forget()
         self.basic.forget()
+        self.oauth.forget()
         owner = await self.accounts.owner()
         if account.id == owner.id:
             claims = {"id": owner.id, "email": owner.email, "type": owner.type, "epoch": owner.epoch}
@@ -220,8 +224,10 @@ class Services:
 
     def _build(self) -> None:
         from .accounts.basic import BasicAuthentication
+        from .accounts.groups import Groups
         from .accounts.identity import IdentityChain
         from .accounts.limits import FailureLimits
+        from .accounts.oauth import OAuthTokens
         from .accounts.openid import OpenIdSignIn
         from .accounts.passwords import Passwords
         from .accounts.service import Accounts
@@ -229,6 +235,7 @@ class Services:
         from .accounts.task_credentials import TaskCredentials
         from .accounts.tokens import TokenSigner, read_or_create_key
         from .accounts.verification import PasswordVerifier
+        from .bundles.people import Users
         from .bundles.worksheet_service import Worksheets
         from .bundles.worksheet_sources import WorksheetSources
         from .catalogue.profiles import Profiles, ProfileTask
@@ -252,6 +259,7 @@ class Services:
         from .objects.log import ObjectLog
         from .objects.permissions import ObjectPermissions
         from .objects.service import Objects
+        from .permissions.service import forget_subject
         from .results.folder import FolderStore
         from .results.links import LinkSigner
         from .tasks.children import Children
@@ -277,7 +285,10 @@ class Services:
         limits = FailureLimits(self.database, settings.clock)
         self.password_verifier = PasswordVerifier(self.database, passwords, limits)
         self.basic = BasicAuthentication(self.database, self.password_verifier, settings.password_sign_in)
-        self.identity = IdentityChain(self.accounts, self.task_credentials, self.basic)
+        self.oauth = OAuthTokens(self.database, read_or_create_key(keys / "oauth.key"), settings.clock)
+        self.identity = IdentityChain(self.accounts, self.oauth, self.task_credentials, self.basic)
+        self.groups = Groups(self.database, forget_subject)
+        self.users = Users(self.database, self.accounts)
         self.links = LinkSigner(read_or_create_key(keys / "links.key"), settings.link_lifetime)
         self.store = FolderStore(settings.data_dir / "results")
         self.duckdb = DuckDBExecutor(

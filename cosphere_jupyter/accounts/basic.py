@@ -1,4 +1,4 @@
-"""HTTP Basic authentication (RFC 7617): the name is an account's e-mail address, the password its password.
+"""HTTP Basic authentication (RFC 7617): an account's e-mail address or its user name, and its password.
 
 Programs send both with every request, and a password hash costs thirty milliseconds. What was right once is therefore
 remembered for five minutes, as an HMAC of account, epoch and password under a key that only this process has: whoever
@@ -25,6 +25,7 @@ from ..database.engine import Database
 from ..errors import AccessDenied, Unauthenticated
 from .known import KnownCallers
 from .limits import network_of
+from .profiles import account_named, is_name
 from .service import Account, as_account
 from .tables import accounts
 from .verification import WRONG, PasswordVerifier
@@ -70,7 +71,7 @@ class BasicAuthentication:
         """``is_offered=False`` where people may not sign in with passwords; ``clock`` tells seconds."""
         self._database = database
         self._verifier = verifier
-        self._is_offered = is_offered
+        self.is_offered = is_offered
         self._clock = clock
         self._key = secrets.token_bytes(32)
         self._known: KnownCallers[Account] = KnownCallers()
@@ -88,16 +89,23 @@ class BasicAuthentication:
             TooManyAttempts: the account or the network is blocked.
             Unavailable: too many passwords wait to be looked at.
         """
-        if not self._is_offered:
+        if not self.is_offered:
             raise Unauthenticated(MALFORMED)
         if not peer.may_send_passwords:
             raise AccessDenied(NOT_SAFE)
-        name, password = decode(credential)
+        return await self.account_of(*decode(credential), peer)
+
+    async def account_of(self, name: str, password: str, peer: Peer) -> Account:
+        """Return the active account of a name and a password that came some other way; errors as above."""
+        if not peer.may_send_passwords:
+            raise AccessDenied(NOT_SAFE)
+        if "\0" in name:
+            raise Unauthenticated(WRONG)
         sent = self._digest(name, password)
         if remembered := self._known.find(sent):
             return remembered
         generation = self._known.generation
-        account = await self._database.read(lambda connection: _find(connection, name))
+        account = await self._database.read(lambda connection: account_of_name(connection, name))
         if account is None or not self._was_right(account, password):
             email = name if account is None else account.email
             account = await self._verify(f"{network_of(peer.address)} {sent}", email, password, peer.address)
@@ -139,7 +147,7 @@ class BasicAuthentication:
         return self._digest(str(account.id), str(account.epoch), password)
 
     def _digest(self, *parts: str) -> str:
-        # No part but the last can hold a NUL: see `decode`.
+        # No part but the last can hold a NUL: see `decode` and `account_of`.
         return hmac.digest(self._key, "\0".join(parts).encode(), "sha256").hex()
 
 
@@ -158,8 +166,15 @@ def decode(credential: str) -> tuple[str, str]:
     return name.strip(), password
 
 
-def _find(connection: Connection, name: str) -> Account | None:
-    """Return the account of a name: letter by letter, or else the only one that is the same in small letters."""
+def account_of_name(connection: Connection, name: str) -> Account | None:
+    """Return the account of a name: its e-mail address or its user name, which holds no @.
+
+    An address counts letter by letter, or else as the only one that is the same in small letters.
+    """
+    if "@" not in name:
+        named = accounts.c.id == account_named(connection, name)
+        row = connection.execute(select(accounts).where(named)).one_or_none() if is_name(name) else None
+        return None if row is None else as_account(row)
     exact = connection.execute(select(accounts).where(accounts.c.email == name)).one_or_none()
     if exact is not None:
         return as_account(exact)

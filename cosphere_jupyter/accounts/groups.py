@@ -15,7 +15,8 @@ from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select, u
 
 from ..database.engine import Database
 from ..database.schema import now
-from ..errors import AccessDenied, Conflict, ModelInvalid, NotFound
+from ..errors import AccessDenied
+from .problems import Missing, NameTaken, Refused
 from .profiles import Profile, account_named, is_name, read_profiles
 from .service import EVERYONE, Account, Subject
 from .tables import group_members, groups
@@ -52,46 +53,13 @@ PUBLIC = Group(0, PUBLIC_GROUP_UUID, "public")
 Found = tuple[list[Group], dict[int, Profile]]
 
 
-class GroupMissing(NotFound):
-    """No such group, or not one that the caller knows of; the text says which."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__("group")
-        self.text = text
-
-    def __str__(self) -> str:
-        return self.text
-
-
-class GroupTaken(Conflict):
-    """There is a group of this name."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__("GROUP_ALREADY_EXISTS", name=name)
-        self.name = name
-
-    def __str__(self) -> str:
-        return f"Group with name {self.name} already exists"
-
-
-class GroupRefused(ModelInvalid):
-    """What is asked of a group breaks a rule; the text says which."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__({"__all__": [text]})
-        self.text = text
-
-    def __str__(self) -> str:
-        return self.text
-
-
 # -- for other features, inside their transactions -------------------------------------------------------------------
 
 
 def find_group(connection: Connection, spec: str, account: Account | None) -> Group:
     """Return the group of a name, a uuid or the beginning of one, among those that the caller knows of.
 
-    These are the caller's own and ``public``, for an ADMIN all. ``GroupMissing`` if there is none, ``GroupRefused`` if
+    These are the caller's own and ``public``, for an ADMIN all. ``Missing`` if there is none, ``Refused`` if
     there are several.
     """
     by_uuid = _UUID_OR_PREFIX.fullmatch(spec) is not None
@@ -101,9 +69,9 @@ def find_group(connection: Connection, spec: str, account: Account | None) -> Gr
         found.append(PUBLIC)
     how = f"uuid starting with '{spec}'" if by_uuid else f"name '{spec}'"
     if not found:
-        raise GroupMissing(f"Found no group with {how}")
+        raise Missing("group", f"Found no group with {how}")
     if len(found) > 1:
-        raise GroupRefused(f"Found multiple groups with {how}")
+        raise Refused(f"Found multiple groups with {how}")
     return found[0]
 
 
@@ -163,7 +131,7 @@ class Groups:
         )
 
     async def create(self, account: Account, names: Sequence[str]) -> Found:
-        """Make groups that the caller owns; ``GroupTaken`` if there is one of a name already."""
+        """Make groups that the caller owns; ``NameTaken`` if there is one of a name already."""
         return await self._database.write(
             lambda connection: _with_people(connection, [_create(connection, account, name) for name in names])
         )
@@ -231,9 +199,9 @@ def _with_people(connection: Connection, found: list[Group]) -> Found:
 
 def _create(connection: Connection, account: Account, name: str) -> Group:
     if not is_name(name):
-        raise GroupRefused(NAMES.format(name))
+        raise Refused(NAMES.format(name))
     if name == PUBLIC.name or connection.execute(select(groups.c.id).where(groups.c.name == name)).first():
-        raise GroupTaken(name)
+        raise NameTaken(f"Group with name {name} already exists")
     made = insert(groups).values(name=name, owner_id=account.id, created_at=now()).returning(groups.c.id)
     group_id = connection.execute(made).scalar_one()
     # Also a member: what is given to the group is given to its owner.
@@ -255,7 +223,7 @@ def _users(connection: Connection, users: Sequence[str]) -> list[int]:
     for user in users:
         account_id = account_named(connection, user)
         if account_id is None:
-            raise GroupMissing(f"User {user} not found")
+            raise Missing("user", f"User {user} not found")
         found.append(account_id)
     return found
 
@@ -286,4 +254,4 @@ def _remove(connection: Connection, account: Account, spec: str, users: Sequence
 
 def _refuse_owner(stays_admin: bool) -> None:
     if not stays_admin:
-        raise GroupRefused("Cannot relegate the group owner into non-admin status")
+        raise Refused("Cannot relegate the group owner into non-admin status")

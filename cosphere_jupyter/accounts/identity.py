@@ -1,9 +1,10 @@
 """Who is calling: one chain of verifiers, chosen by the scheme word of ``Authorization``.
 
 A verifier answers *not mine* (``None``), an account, or *mine and bad* (``Unauthenticated``); a bad credential never
-falls through to the next one. Today's links are the workspace's own JWT (``Bearer`` with two dots), secrets and API
-keys of the tasks API (``Secret``, ``Api-Key``), name and password (``Basic``) and, last, whatever the Jupyter Server
-itself accepts (token, cookie, password), which on a personal server is its owner.
+falls through to the next one. Today's links are the workspace's own JWT (``Bearer`` with two dots), OAuth tokens
+(``Bearer`` with exactly 30 letters and digits), secrets and API keys of the tasks API (``Secret``, ``Api-Key``), name
+and password (``Basic``) and, last, whatever the Jupyter Server itself accepts (token, cookie, password), which on a
+personal server is its owner.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 
 from ..errors import Unauthenticated
 from .basic import BasicAuthentication, Peer
+from .oauth import OAuthTokens, is_token
 from .service import Account, Accounts
 from .task_credentials import API_KEY, SECRET, Page, TaskCredential, TaskCredentials
 
@@ -33,7 +35,7 @@ JupyterIdentity = Callable[[], Awaitable[bool]]
 class Caller:
     """The account that calls and what it proved itself with.
 
-    ``carrier`` is ``jwt``, ``secret``, ``api-key``, ``basic``, ``jupyter-token`` or ``jupyter-cookie``.
+    ``carrier`` is ``jwt``, ``oauth``, ``secret``, ``api-key``, ``basic``, ``jupyter-token`` or ``jupyter-cookie``.
     """
 
     account: Account
@@ -54,8 +56,11 @@ class Caller:
 class IdentityChain:
     """Finds the caller of a request."""
 
-    def __init__(self, accounts: Accounts, task_credentials: TaskCredentials, basic: BasicAuthentication) -> None:
+    def __init__(
+        self, accounts: Accounts, oauth: OAuthTokens, task_credentials: TaskCredentials, basic: BasicAuthentication
+    ) -> None:
         self._accounts = accounts
+        self._oauth = oauth
         self._task_credentials = task_credentials
         self._basic = basic
 
@@ -77,6 +82,8 @@ class IdentityChain:
         scheme, credential = match[1].lower(), match[2]
         if scheme == "bearer" and _JWT.fullmatch(credential):
             return Caller(await self._accounts.authenticate(credential), "jwt")
+        if scheme == "bearer" and is_token(credential):
+            return Caller(await self._oauth.verify(credential), "oauth")
         if kind := _TASK_CREDENTIALS.get(scheme):
             account, found = await self._task_credentials.verify(kind, credential)
             if kind == API_KEY and not page.is_among(found.referers):

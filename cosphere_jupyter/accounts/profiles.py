@@ -7,12 +7,12 @@ and may stand wherever the API takes a user (``user:…``, the password grant, B
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, insert, select
+from sqlalchemy import Connection, Row, Select, insert, select, update
 
 from ..database.engine import Database
 from ..json_values import LARGEST_ID
@@ -65,14 +65,21 @@ def is_name(text: str) -> bool:
     return len(text) <= LONGEST_NAME and NAME.fullmatch(text) is not None
 
 
-def read_profiles(connection: Connection, account_ids: Iterable[int]) -> dict[int, Profile]:
-    """Return the profiles of those of the accounts that exist, by account."""
+def read_profiles(connection: Connection, account_ids: Iterable[int] | None) -> dict[int, Profile]:
+    """Return the profiles of those of the accounts that exist, by account; of all accounts, if none are given."""
+    if account_ids is None:
+        return {row.id: _as_profile(row) for row in connection.execute(_query())}
     wanted = sorted(set(account_ids))
     found: dict[int, Profile] = {}
     for start in range(0, len(wanted), _MOST_IN_ONE_QUERY):
         part = wanted[start : start + _MOST_IN_ONE_QUERY]
-        found |= {row.id: as_profile(row) for row in connection.execute(query().where(accounts.c.id.in_(part)))}
+        found |= {row.id: _as_profile(row) for row in connection.execute(_query().where(accounts.c.id.in_(part)))}
     return found
+
+
+def change_profile(connection: Connection, account_id: int, values: Mapping[str, Any]) -> None:
+    """Change columns of a profile inside the caller's transaction."""
+    connection.execute(update(profiles).where(profiles.c.account_id == account_id).values(**values))
 
 
 def account_named(connection: Connection, name_or_user_id: str) -> int | None:
@@ -83,15 +90,15 @@ def account_named(connection: Connection, name_or_user_id: str) -> int | None:
     return connection.execute(found).scalar_one_or_none()
 
 
-def query() -> Select[Any]:
+def _query() -> Select[Any]:
     """Return the query of all profiles, with ``id`` of the account."""
     return select(accounts.c.id, accounts.c.email, accounts.c.created_at, *(column for column in profiles.c)).outerjoin(
         profiles, profiles.c.account_id == accounts.c.id
     )
 
 
-def as_profile(row: Row[Any]) -> Profile:
-    """Return a row of `query` as a profile."""
+def _as_profile(row: Row[Any]) -> Profile:
+    """Return a row of `_query` as a profile."""
     return Profile(
         row.id,
         # An account that something else than the rules has made has none.

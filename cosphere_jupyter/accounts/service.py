@@ -203,13 +203,15 @@ def read_account(connection: Connection, account_id: int) -> Account:
     return as_account(row)
 
 
-def accounts_by_id(connection: Connection, ids: set[int | None]) -> dict[int, Account]:
-    """Return the accounts with these ids (those that exist), for what refers to them."""
-    wanted = [account_id for account_id in ids if account_id is not None]
-    if not wanted:
-        return {}
-    rows = connection.execute(select(accounts).where(accounts.c.id.in_(wanted)))
-    return {row.id: as_account(row) for row in rows}
+def accounts_by_id(connection: Connection, ids: set[int | None] | set[int] | None) -> dict[int, Account]:
+    """Return the accounts with these ids (those that exist), for what refers to them; all accounts, if it is None."""
+    query = select(accounts)
+    if ids is not None:
+        wanted = [account_id for account_id in ids if account_id is not None]
+        if not wanted:
+            return {}
+        query = query.where(accounts.c.id.in_(wanted))
+    return {row.id: as_account(row) for row in connection.execute(query)}
 
 
 def group_ids(connection: Connection, ids: set[int]) -> set[int]:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from tornado.web import HTTPError
 
+from ...accounts.problems import NameTaken
 from ...accounts.service import Account
 from ...bundles.problems import Refused, Taken
 from ...errors import (
@@ -251,7 +252,7 @@ def _parse(raw: bytes) -> Any:
 def _describe(error: BaseException | None, status: int) -> tuple[int, str]:
     if isinstance(error, BodyUnreadable):
         return 400, "Invalid JSON"
-    if isinstance(error, Taken):
+    if isinstance(error, Taken | NameTaken):
         return 409, str(error)
     if isinstance(error, Invalid):
         return 400, str(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..access import Route
+from .account_routes import ACCOUNT_ROUTES
 from .worksheet_routes import WORKSHEET_ROUTES
 
-CODALAB_ROUTES: tuple[Route, ...] = (*WORKSHEET_ROUTES,)
+CODALAB_ROUTES: tuple[Route, ...] = (*ACCOUNT_ROUTES, *WORKSHEET_ROUTES)
