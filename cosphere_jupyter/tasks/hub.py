@@ -12,13 +12,15 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from logging import Logger
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..errors import Unavailable
 from .records import Task
 
 Read = Callable[[list[str]], Awaitable[dict[str, Task]]]
 Place = TypeVar("Place", str, int)
+# What only grows in the life of a task: whether it has ended, its attempt, whether it waits for the next one.
+Age = tuple[bool, int, bool]
 
 # Subscribers that are told before the event loop gets its next turn.
 CHUNK = 50
@@ -36,7 +38,7 @@ class Subscription:
         self._hub = hub
         self.number = number
         self._pending: dict[str, Task | None] = {}
-        self._seen: dict[str, tuple[bool, int, bool]] = {}
+        self._seen: dict[str, tuple[Age, Any]] = {}
         # Keys that it follows besides its account's own.
         self.keys: set[str] = set()
         self.changed = asyncio.Event()
@@ -61,7 +63,7 @@ class Subscription:
     def seen(self, tasks: Iterable[Task]) -> None:
         """Say what the subscriber has read by itself: nothing older will be told."""
         for task in tasks:
-            self._seen[task.key] = _age(task)
+            self._seen[task.key] = _age(task), task.progress
 
     def add(self, keys: Iterable[str]) -> None:
         """Follow these tasks as well."""
@@ -85,14 +87,14 @@ class Subscription:
         return {key: self._pending.pop(key) for key in keys}
 
     def is_news(self, task: Task) -> bool:
-        """Whether this is not older than what the subscriber has seen; for the hub."""
-        seen = self._seen.get(task.key)
-        if seen is not None and _age(task) > seen:
+        """Whether this is newer than what the subscriber has seen, or the same farther on; for the hub."""
+        seen, age = self._seen.get(task.key), _age(task)
+        if seen is not None and age > seen[0]:
             del self._seen[task.key]
-        return seen is None or _age(task) >= seen
+        return seen is None or age > seen[0] or (age == seen[0] and task.progress != seen[1])
 
 
-def _age(task: Task) -> tuple[bool, int, bool]:
+def _age(task: Task) -> Age:
     """What only grows in the life of a task."""
     return task.state.is_final, task.state.attempt, task.state.status == "queued"
 

@@ -104,6 +104,17 @@ async def test_what_the_subscriber_has_read_itself_is_not_followed_by_something_
         subscription.seen([store.put("A", "success")])
         store.gate.set()
         assert await subscription.changes(0.1) == []
+
+
+async def test_what_the_subscriber_has_read_itself_is_told_again_only_if_something_of_it_is_new(hub, store):
+    with hub.subscribe(["A"]) as subscription:
+        subscription.seen([store.put("A", "executing", progress=1)])
+        hub.changed("A")
+        assert await subscription.changes(0.1) == []
+        store.put("A", "executing", progress=2)
+        hub.changed("A")
+        assert told(await subscription.changes(5)) == [("A", "executing")]
+        store.put("A", "success")
         hub.changed("A")
         assert told(await subscription.changes(5)) == [("A", "success")]
 
