@@ -1,0 +1,266 @@
+"""The folder of a run: parents are put into it and taken out again, what is not wanted goes, its size is measured.
+
+Everything blocks on the disk, and follows no link that a command might have left.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import os
+import shutil
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import ExecutionError
+
+PLACED = "placed.json"
+_CHUNK = 1024 * 1024
+# ioctl of Linux: share the blocks of another file, where the file system can.
+_FICLONE = 0x40049409
+
+
+def target_name(parent_uuid: str, parent_path: str) -> str:
+    """Return how the API names a part of a bundle: ``0x…/path``."""
+    return f"{parent_uuid}/{parent_path}" if parent_path else parent_uuid
+
+
+def find_source(root: str | None, parent_uuid: str, parent_path: str) -> Path:
+    """Return where a part of a parent lies, whose contents are at ``root`` (None: it has none).
+
+    Raises:
+        ExecutionError: there is no such part, or a link leads out of the parent.
+    """
+    wrong = ExecutionError(f"Invalid dependency {target_name(parent_uuid, parent_path)}")
+    if root is None:
+        raise wrong
+    parts = [part for part in parent_path.split("/") if part not in ("", ".")]
+    if ".." in parts or "\0" in parent_path:
+        raise wrong
+    try:
+        top = Path(root).resolve(strict=True)
+        found = top.joinpath(*parts).resolve(strict=True)
+    except (OSError, RuntimeError):
+        raise wrong from None
+    if found != top and top not in found.parents:
+        raise wrong
+    return found
+
+
+def spread(dependencies: Sequence[Mapping[str, Any]]) -> list[tuple[Path, str]]:
+    """Return (source, path in the run's folder) for each dependency; one at ``.`` gives all that it holds.
+
+    Raises:
+        ExecutionError: a part of a parent is missing, or two want the same place.
+    """
+    found: dict[str, Path] = {}
+    for each in dependencies:
+        source = find_source(each["root"], each["parent_uuid"], each["parent_path"])
+        parts = [part for part in each["child_path"].split("/") if part not in ("", ".")]
+        if ".." in parts:
+            raise ExecutionError(f"A dependency's key leads out of the run: {each['child_path']}")
+        if parts:
+            _take(found, "/".join(parts), source)
+        elif source.is_dir():
+            for entry in sorted(source.iterdir()):
+                if not entry.is_symlink():
+                    _take(found, entry.name, entry)
+        else:
+            raise ExecutionError(f"Invalid dependency {target_name(each['parent_uuid'], each['parent_path'])}")
+    return [(source, path) for path, source in found.items()]
+
+
+def _take(found: dict[str, Path], path: str, source: Path) -> None:
+    for other in found:
+        if path == other or path.startswith(f"{other}/") or other.startswith(f"{path}/"):
+            raise ExecutionError(f"Two dependencies want the same place: {other} and {path}")
+    found[path] = source
+
+
+def place(work: Path, control: Path, parents: Sequence[tuple[Path, str]], copies: bool) -> None:
+    """Put parents into a run's folder: as copies that nobody may write, or as empty places to mount them on."""
+    (control / PLACED).write_text(json.dumps([path for _, path in parents]))
+    for source, path in parents:
+        target = work / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if copies:
+            copy(source, target)
+            _protect(target)
+        elif source.is_dir():
+            target.mkdir()
+        else:
+            target.touch()
+
+
+def placed(control: Path) -> list[str]:
+    """Return what `place` has put into a run's folder."""
+    try:
+        return list(json.loads((control / PLACED).read_text()))
+    except (OSError, ValueError):
+        return []
+
+
+def take_out(work: Path, control: Path) -> None:
+    """Remove the parents from a run's folder, and the folders that were made for them if nothing else is in them."""
+    for path in placed(control):
+        target = work / path
+        if any(folder.is_symlink() for folder in target.parents if folder != work and work in folder.parents):
+            continue
+        remove(target)
+        for folder in target.parents:
+            if folder == work or not _remove_if_empty(folder):
+                break
+    (control / PLACED).unlink(missing_ok=True)
+
+
+def _remove_if_empty(folder: Path) -> bool:
+    try:
+        folder.rmdir()
+    except OSError:
+        return False
+    return True
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a whole folder, also one that is protected; what is not there is no matter."""
+    try:
+        if path.is_symlink() or not path.is_dir():
+            path.unlink(missing_ok=True)
+            return
+        _open_up(path)
+        shutil.rmtree(path)
+    except FileNotFoundError:
+        return
+
+
+def _open_up(folder: Path) -> None:
+    """Let us read and change every folder below this one."""
+    folder.chmod(0o700)
+    for inner, _, _ in os.walk(folder):
+        for entry in os.scandir(inner):
+            if entry.is_dir(follow_symlinks=False):
+                Path(entry.path).chmod(0o700)
+
+
+def _protect(target: Path) -> None:
+    for inner, _, files in os.walk(target) if target.is_dir() else [(str(target.parent), [], [target.name])]:
+        for name in files:
+            path = Path(inner, name)
+            if not path.is_symlink():
+                path.chmod(0o555 if path.stat().st_mode & 0o100 else 0o444)
+        if target.is_dir():
+            Path(inner).chmod(0o555)
+
+
+def tidy(work: Path, patterns: Iterable[str]) -> None:
+    """Remove what matches one of the patterns, and what is neither file, folder nor link; make all of it readable."""
+    wanted = [[part for part in pattern.split("/") if part not in ("", ".")] for pattern in patterns]
+    for path, relative in list(_walk(work)):
+        try:
+            mode = path.lstat().st_mode
+        except FileNotFoundError:
+            continue
+        is_plain = stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode)
+        if not is_plain or any(_matches(relative, parts) for parts in wanted if parts):
+            remove(path)
+
+
+def _walk(work: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Return what lies below a folder with its path in parts; folders are opened up before they are entered."""
+    work.chmod(0o700)
+    waiting: list[tuple[Path, list[str]]] = [(work, [])]
+    while waiting:
+        folder, relative = waiting.pop()
+        try:
+            entries = list(os.scandir(folder))
+        except FileNotFoundError:
+            # It matched, and is gone.
+            continue
+        for entry in entries:
+            path, parts = Path(entry.path), [*relative, entry.name]
+            if entry.is_dir(follow_symlinks=False):
+                path.chmod(0o700)
+                waiting.append((path, parts))
+            elif entry.is_file(follow_symlinks=False):
+                path.chmod(0o700 if entry.stat(follow_symlinks=False).st_mode & 0o111 else 0o600)
+            yield path, parts
+
+
+def _matches(path: Sequence[str], pattern: Sequence[str]) -> bool:
+    if not pattern:
+        return not path
+    if pattern[0] == "**":
+        return any(_matches(path[start:], pattern[1:]) for start in range(len(path) + 1))
+    return bool(path) and fnmatch.fnmatchcase(path[0], pattern[0]) and _matches(path[1:], pattern[1:])
+
+
+def size_of(work: Path, without: Iterable[str] = ()) -> int:
+    """Return the bytes of all files below a folder, without those at some paths; what vanishes meanwhile is nothing."""
+    skipped, total = {str(work / path) for path in without}, 0
+    waiting = [str(work)]
+    while waiting:
+        try:
+            entries = list(os.scandir(waiting.pop()))
+        except OSError:
+            continue
+        for entry in entries:
+            if entry.path in skipped:
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(entry.path)
+                continue
+            try:
+                total += entry.stat(follow_symlinks=False).st_size
+            except OSError:
+                continue
+    return total
+
+
+def sync(path: Path) -> None:
+    """Bring a file, or a folder with all that is in it, to the disk."""
+    paths = [path]
+    if path.is_dir():
+        paths = [path, *(inner for inner, _ in _walk(path) if not inner.is_symlink())]
+    for each in paths:
+        descriptor = os.open(each, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def copy(source: Path, target: Path, room: int | None = None) -> int:
+    """Copy a file or a folder, sharing blocks where the file system can; links stay links. Returns the bytes.
+
+    Raises:
+        ExecutionError: there is less room (bytes) than it takes.
+    """
+    if source.is_dir():
+        target.mkdir(exist_ok=True)
+        total = 0
+        for entry in sorted(source.iterdir()):
+            total += copy(entry, target / entry.name, None if room is None else room - total)
+        return total
+    if source.is_symlink():
+        target.symlink_to(os.readlink(source))  # noqa: PTH115 - as it stands there
+        return 0
+    size = source.stat().st_size
+    if room is not None and size > room:
+        raise ExecutionError("User disk quota exceeded.")
+    with source.open("rb") as taken, target.open("xb") as given:
+        if not _share(given.fileno(), taken.fileno()):
+            shutil.copyfileobj(taken, given, _CHUNK)
+    target.chmod(0o700 if source.stat().st_mode & 0o100 else 0o600)
+    return size
+
+
+def _share(given: int, taken: int) -> bool:
+    try:
+        import fcntl
+
+        fcntl.ioctl(given, _FICLONE, taken)
+    except (OSError, ImportError):
+        return False
+    return True
