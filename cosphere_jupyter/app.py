@@ -17,10 +17,11 @@ from jupyter_core.application import NoStart
 from jupyter_core.paths import jupyter_data_dir
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
-from traitlets import Bool, Dict, Float, Int, List, TraitError, Unicode, default, validate
+from traitlets import Bool, Dict, Enum, Float, Int, List, TraitError, Unicode, default, validate
 
 from ._version import __version__
 from .accounts.providers import read_providers
+from .bundles.durations import parse_bytes, parse_seconds
 from .named.addresses import read_hosts
 from .services import Services, Settings
 from .sizes import parse_size
@@ -96,6 +97,16 @@ class CosphereApp(ExtensionApp):
         help="Hosts of private networks that tasks may fetch from all the same, each as 'host' or 'host:port'. "
         "Default: none; tasks fetch from the ports 80 and 443 of the public internet.",
     )
+    allow_runs = Enum(
+        ["owner", "everyone", "nobody"],
+        default_value="owner",
+        config=True,
+        help="Who may start runs (bundles that run a command, with the rights of this server's user): the owner of "
+        "this personal server, everyone with an account, or nobody.",
+    )
+    run_time_limit = Unicode("", config=True, help="The longest that one run may take, e.g. '3h'. Default: no limit.")
+    run_memory_limit = Unicode("", config=True, help="The most memory of one run, e.g. '4g'. Default: no limit.")
+    run_disk_limit = Unicode("", config=True, help="The most disk of one run, e.g. '10g'. Default: no limit.")
     child_idle_seconds = Float(60.0, config=True, help="How long an idle child process is kept warm, in seconds.")
 
     open_task_statuses = Bool(
@@ -153,6 +164,16 @@ class CosphereApp(ExtensionApp):
                 raise TraitError(str(error)) from None
         return proposal["value"]
 
+    @validate("run_time_limit", "run_memory_limit", "run_disk_limit")
+    def _is_limit(self, proposal: Any) -> Any:
+        parse = parse_seconds if proposal["trait"].name == "run_time_limit" else parse_bytes
+        if proposal["value"]:
+            try:
+                parse(proposal["value"])
+            except ValueError as error:
+                raise TraitError(str(error)) from None
+        return proposal["value"]
+
     def initialize_settings(self) -> None:
         """Build the workspace (it opens with the first request, or in the start hook)."""
         self.services = Services(self.workspace_settings(), self.log)
@@ -195,6 +216,8 @@ class CosphereApp(ExtensionApp):
             providers=read_providers(self.oidc_providers, self.google_client_id),
             fetch_hosts=tuple(self.fetch_hosts),
             child_idle_seconds=self.child_idle_seconds,
+            allow_runs=self.allow_runs,
+            run_limits=(self.run_time_limit, self.run_memory_limit, self.run_disk_limit),
             open_task_statuses=self.open_task_statuses,
             card=self._card,
         )

@@ -48,6 +48,9 @@ class Settings:
     fetch_hosts: tuple[str, ...] = ()
     # Whether whoever knows a task's key may read its status without a credential.
     open_task_statuses: bool = False
+    # Who may start runs: owner, everyone or nobody; and the most time, memory and disk of one run.
+    allow_runs: str = "owner"
+    run_limits: tuple[str, str, str] = ("", "", "")
     # With what people may sign in on the page, besides what Jupyter itself knows them by.
     password_sign_in: bool = True
     providers: tuple[Provider, ...] = ()
@@ -99,6 +102,7 @@ class Services:
             self._is_ready = False
             if self._sweeper:
                 self._sweeper.cancel()
+            await self.runs.stop()
             await self.tasks.stop()
             self.accounts.close()
             self.openid.close()
@@ -165,6 +169,7 @@ class Services:
         await self.exports.sweep()
         await self.exports.give_defaults()
         await self.tasks.start()
+        await self.runs.begin((await self.accounts.owner()).id)
         self._sweeper = asyncio.ensure_future(self._sweep_results())
 
     def _end_leftovers(self) -> None:
@@ -236,6 +241,8 @@ class Services:
         from .accounts.tokens import TokenSigner, read_or_create_key
         from .accounts.verification import PasswordVerifier
         from .bundles.people import Users
+        from .bundles.runs import Runs
+        from .bundles.store import BundleStore
         from .bundles.worksheet_service import Worksheets
         from .bundles.worksheet_sources import WorksheetSources
         from .catalogue.profiles import Profiles, ProfileTask
@@ -335,6 +342,8 @@ class Services:
         self.object_files = ObjectFiles(self.database, settings.data_dir / "files")
         self.object_comments = ObjectComments(self.database)
         self.object_log = ObjectLog(self.database)
+        bundle_store = BundleStore(settings.data_dir / "bundles")
+        self.runs = Runs.build(self.database, self.tasks, bundle_store, settings, self.log)
         self.worksheets = Worksheets(self.database)
         self.worksheet_sources = WorksheetSources(self.database)
 

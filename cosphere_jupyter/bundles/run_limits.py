@@ -59,6 +59,15 @@ class Ceilings:
     disk: int | None = None
 
 
+def read_ceilings(time: str, memory: str, disk: str) -> Ceilings:
+    """Return what a deployment says of runs, as ``3h``, ``4g`` and ``10g``; ``ValueError`` if it cannot be read."""
+    return Ceilings(
+        parse_seconds(time) if time.strip() else None,
+        parse_bytes(memory) if memory.strip() else None,
+        parse_bytes(disk) if disk.strip() else None,
+    )
+
+
 def limits_of(
     metadata: Mapping[str, Any], ceilings: Ceilings, time_left: float | None, disk_left: int | None
 ) -> Limits:

@@ -9,6 +9,7 @@ import asyncio
 from functools import partial
 from logging import Logger
 from pathlib import Path
+from typing import Protocol
 
 from sqlalchemy import Connection
 
@@ -31,9 +32,11 @@ from .records import (
     read_bundles,
     update_bundle,
 )
-from .run_limits import KILL_REQUESTED
+from .run_folders import RunFolders
+from .run_limits import KILL_REQUESTED, read_ceilings
 from .running import BundleTask, Place, end
 from .staging import MAKE, RUN
+from .store import BundleStore
 from .tables import bundles
 from .usage import read_usage
 
@@ -57,6 +60,22 @@ FINALIZING_SECONDS = 60.0
 AT_ONCE = 50
 
 
+class RunSettings(Protocol):
+    """What the workspace's settings say of runs."""
+
+    @property
+    def data_dir(self) -> Path:
+        """The workspace's own folder, which no command sees."""
+
+    @property
+    def allow_runs(self) -> str:
+        """One of `ALLOWED`."""
+
+    @property
+    def run_limits(self) -> tuple[str, str, str]:
+        """The most time, memory and disk of one run, as ``3h`` and ``2g``; empty: no limit."""
+
+
 class Runs:
     """The runs and makes of the workspace."""
 
@@ -78,15 +97,23 @@ class Runs:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._ending: set[asyncio.Task[None]] = set()
 
+    @classmethod
+    def build(
+        cls, database: Database, engine: TaskEngine, store: BundleStore, settings: RunSettings, log: Logger
+    ) -> Runs:
+        """Return the runs of a workspace with these settings; ``ValueError`` if a limit cannot be read."""
+        place = Place(RunFolders(store), settings.data_dir, read_ceilings(*settings.run_limits))
+        return cls(database, engine, place, settings.allow_runs, log)
+
     # -- life ------------------------------------------------------------------------------------------------------
 
-    async def open(self, owner_id: int) -> None:
-        """Say who the owner of this server is, before anybody asks for anything."""
+    async def begin(self, owner_id: int) -> None:
+        """Bring what a former server left to its end, and watch what waits; after the engine has recovered.
+
+        ``owner_id`` is the account of this server's owner.
+        """
         self._owner_id = owner_id
         self._loop = asyncio.get_running_loop()
-
-    async def begin(self) -> None:
-        """Bring what a former server left to its end, and watch what waits; after the engine has recovered."""
         for row in await self._database.read(staging.unfinished):
             await self._kinds[RUN].settle(row["uuid"])
         for uuid in await asyncio.to_thread(self._place.folders.uuids):
