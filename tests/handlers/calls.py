@@ -17,6 +17,8 @@ class Face:
 
     # How WWW-Authenticate of a 401 begins.
     challenge = "Bearer "
+    # What a caller whom nobody knows is answered with.
+    unknown = 401
     # What a body that is no JSON is answered with.
     unreadable = 400
     looks_first = False
@@ -102,6 +104,27 @@ class SamplesFace(Face):
 
 
 SAMPLES = SamplesFace()
+
+
+class CodaLabFace(Face):
+    """The CodaLab API, to others than its command line: ``{"errors": [{"status", "detail"}], "meta": {"version"}}``."""
+
+    unknown = 403
+
+    def check_shape(self, answer: Answer, what: Any, authorised: bool) -> None:
+        """Assert that an error tells something."""
+        assert answer.json["meta"]["version"] == "0.2.0", what
+        if answer.status >= 400:
+            assert set(answer.json) == {"errors", "meta"} and len(answer.json["errors"]) == 1, what
+            assert set(answer.json["errors"][0]) == {"status", "detail"}, what
+            assert answer.json["errors"][0]["status"] == str(answer.status) and answer.json["errors"][0]["detail"], what
+
+    def check_event(self, answer: Answer, event: str, what: Any) -> None:
+        """Its errors are texts."""
+        self.check_shape(answer, what, authorised=True)
+
+
+CODALAB = CodaLabFace()
 
 
 class Row(NamedTuple):
@@ -213,6 +236,23 @@ SAMPLES_CALLS = [
     Row("GET",   "/api/v1/groups",                                       "account", 200, SAMPLES),
     Row("GET",   "/api/v1/groups/424242/",                               "account", 404, SAMPLES),
 ]
+
+# "public": anybody, but a credential that is sent has to be good.
+CODALAB_ACCOUNT_CALLS = [
+    Row("GET",    "/rest/user",                                   "account", 200, CODALAB),
+    Row("PATCH",  "/rest/user/",                                  "account", 400, CODALAB),
+    Row("PATCH",  "/rest/user/increment_disk_used",               "account", 400, CODALAB),
+    Row("GET",    "/rest/users",                                  "admin",   200, CODALAB),
+    Row("PATCH",  "/rest/users",                                  "admin",   400, CODALAB),
+    Row("DELETE", "/rest/users/",                                 "account", 400, CODALAB),
+    Row("GET",    "/rest/users/nobody",                           "public",  404, CODALAB),
+    Row("GET",    "/rest/groups/",                                "account", 200, CODALAB),
+    Row("POST",   "/rest/groups",                                 "account", 400, CODALAB),
+    Row("DELETE", "/rest/groups",                                 "account", 400, CODALAB),
+    Row("GET",    "/rest/groups/nothing",                         "account", 404, CODALAB),
+    Row("POST",   "/rest/groups/nothing/relationships/members",   "account", 400, CODALAB),
+    Row("DELETE", "/rest/groups/nothing/relationships/admins",    "account", 400, CODALAB),
+]
 # fmt: on
 
-CALLS = [*COSPHERE_CALLS, *DRAGON_CALLS, *DOWNLOADS_CALLS, *SAMPLES_CALLS]
+CALLS = [*COSPHERE_CALLS, *DRAGON_CALLS, *DOWNLOADS_CALLS, *SAMPLES_CALLS, *CODALAB_ACCOUNT_CALLS]

@@ -152,7 +152,7 @@ def _describe(error: BaseException | None, status: int) -> Answered:
     if isinstance(error, TooManyAttempts):
         return 429, "invalid_grant", f"Too many attempts; try again in {error.retry_after} s."
     if isinstance(error, AccessDenied):
-        return 400, "invalid_request", str(error)
+        return 403, "invalid_request", str(error)
     if isinstance(error, Unavailable):
         return 503, "temporarily_unavailable", None
     if isinstance(error, HTTPError) and status < 500:
