@@ -12,6 +12,7 @@ from ..accounts.service import Account
 from ..catalogue.service import AccountName, read_items_after
 from ..database.engine import Database
 from ..downloads.service import read_requests_after
+from ..objects.service import read_versions_after
 from ..tasks.records import task_from_row
 from ..tasks.tables import tasks
 from .types import Column, RowsType
@@ -60,13 +61,27 @@ TASKS = (
     Column("started", "time"),
     Column("completed", "time"),
 )
+OBJECTS = (
+    Column("object_id", "integer"),
+    Column("version_id", "integer"),
+    Column("is_current", "boolean"),
+    Column("is_hidden", "boolean"),
+    Column("action_id", "integer"),
+    Column("action"),
+    Column("type"),
+    Column("schema", "json"),
+    Column("data", "json"),
+    Column("user_id", "integer"),
+    Column("created", "time"),
+)
 
 
 def own_tables(database: Database) -> list[RowsType]:
-    """Return the types ``catalogue``, ``download_requests`` and ``tasks``."""
+    """Return the types ``catalogue``, ``download_requests``, ``objects`` and ``tasks``."""
     return [
         RowsType(database, "catalogue", "The catalogue items that you may see.", CATALOGUE, catalogue_page),
         RowsType(database, "download_requests", "The download requests that you wait for.", REQUESTS, requests_page),
+        RowsType(database, "objects", "The objects that you may read, with all their versions.", OBJECTS, objects_page),
         RowsType(database, "tasks", "Your tasks that are kept, the newest first.", TASKS, tasks_page),
     ]
 
@@ -144,6 +159,30 @@ def tasks_page(
         for task in map(task_from_row, connection.execute(query))
     ]
     return rows, (rows[-1]["queued"], rows[-1]["key"]) if rows else None
+
+
+def objects_page(
+    connection: Connection, caller: Account, mark: tuple[int, int] | None
+) -> tuple[list[dict[str, Any]], Any]:
+    """Return the next versions of readable objects, by object and version."""
+    rows = [
+        {
+            "object_id": row.object_id,
+            "version_id": row.version_id,
+            "is_current": row.version_id == row.current_id,
+            "is_hidden": row.is_hidden,
+            "action_id": row.action_id,
+            "action": row.name,
+            "type": row.type,
+            # As they are stored: nobody looks inside.
+            "schema": orjson.Fragment(row.schema),
+            "data": orjson.Fragment(row.data),
+            "user_id": row.user_id,
+            "created": row.created_at,
+        }
+        for row in read_versions_after(connection, caller, mark or (0, 0), PAGE)
+    ]
+    return rows, (rows[-1]["object_id"], rows[-1]["version_id"]) if rows else None
 
 
 def _email(account: Account | AccountName | None) -> str | None:

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Text,
     bindparam,
     insert,
+    or_,
     select,
     true,
     type_coerce,
@@ -187,6 +188,24 @@ def as_version(row: Row[Any]) -> ObjectVersion:
     return ObjectVersion(
         row.object_id, row.version_id, row.action_id, row.schema, row.data, row.user_id, row.created_at
     )
+
+
+def read_versions_after(connection: Connection, caller: Account, after: tuple[int, int], count: int) -> list[Row[Any]]:
+    """Return the next versions that the caller may read, by object and number, also those of hidden objects.
+
+    The rows are those of `as_version` with the action's ``name`` and ``type``, and the object's ``is_hidden`` and
+    ``current_id``.
+    """
+    object_id, version_id = after
+    is_next = or_(objects.c.id > object_id, object_versions.c.version_id > version_id)
+    query = (
+        all_versions()
+        .join(actions, actions.c.id == objects.c.action_id)
+        .add_columns(actions.c.name, actions.c.type, objects.c.is_hidden, objects.c.version_id.label("current_id"))
+        .where(objects.c.id >= object_id, is_next, may_read(caller))
+        .order_by(objects.c.id, object_versions.c.version_id)
+    )
+    return list(connection.execute(query.limit(count)))
 
 
 def _columns() -> Select[Any]:

@@ -14,7 +14,7 @@ from cosphere_jupyter.database.schema import now
 from cosphere_jupyter.errors import ExecutionError
 from cosphere_jupyter.exports.task import ExportTask
 
-TYPES = ("catalogue", "download_request", "download_requests", "tasks")
+TYPES = ("catalogue", "download_request", "download_requests", "objects", "tasks")
 
 # Who calls, and what they get: for POST of the type, and for the download of Rosa's and its file.
 # fmt: off
@@ -120,6 +120,7 @@ async def test_the_types_that_a_caller_may_see_are_told_with_what_they_may(owner
         "catalogue": "read",
         "download_request": "write",
         "download_requests": "write",
+        "objects": "write",
     }
     assert await levels_of(owner) == dict.fromkeys(TYPES, "grant")
 
