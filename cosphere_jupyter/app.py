@@ -183,9 +183,12 @@ class CosphereApp(ExtensionApp):
 
     def initialize_handlers(self) -> None:
         """Mount the table of routes."""
+        from .handlers.codalab.absolute_form import accept_absolute_form
         from .handlers.routes import handlers
 
         self.handlers.extend(handlers())
+        web_app = self._server.web_app
+        accept_absolute_form(web_app, self.services.mount(web_app.settings["base_url"]))
 
     @property
     def _server(self) -> ServerApp:

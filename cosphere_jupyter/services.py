@@ -168,6 +168,7 @@ class Services:
         await self.profiles.sweep()
         await self.exports.sweep()
         await self.exports.give_defaults()
+        await self.uploads.sweep()
         await self.tasks.start()
         await self.runs.begin((await self.accounts.owner()).id)
         self._sweeper = asyncio.ensure_future(self._sweep_results())
@@ -240,9 +241,12 @@ class Services:
         from .accounts.task_credentials import TaskCredentials
         from .accounts.tokens import TokenSigner, read_or_create_key
         from .accounts.verification import PasswordVerifier
+        from .bundles.contents import Contents
         from .bundles.people import Users
         from .bundles.runs import Runs
+        from .bundles.service import Bundles
         from .bundles.store import BundleStore
+        from .bundles.uploads import Uploads
         from .bundles.worksheet_service import Worksheets
         from .bundles.worksheet_sources import WorksheetSources
         from .catalogue.profiles import Profiles, ProfileTask
@@ -344,6 +348,9 @@ class Services:
         self.object_log = ObjectLog(self.database)
         bundle_store = BundleStore(settings.data_dir / "bundles")
         self.runs = Runs.build(self.database, self.tasks, bundle_store, settings, self.log)
+        self.bundle_contents = Contents(self.database, bundle_store, self.runs.live_folder)
+        self.uploads = Uploads(self.database, self.bundle_contents)
+        self.bundles = Bundles(self.database, self.runs, self.bundle_contents.discard)
         self.worksheets = Worksheets(self.database)
         self.worksheet_sources = WorksheetSources(self.database)
 

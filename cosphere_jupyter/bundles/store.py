@@ -53,9 +53,12 @@ class BundleStore:
 
     def delete(self, location: str) -> None:
         """Remove contents; they are gone from their location at once."""
-        doomed = self.aside(_uuid_in(location) or "")
+        path = self.path(location)
+        # Not by the bundle's name: what lies aside by that name is an upload.
+        doomed = self.root / ASIDE / f"gone-{secrets.token_hex(8)}"
+        doomed.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
-            self.path(location).rename(doomed)
+            path.rename(doomed)
         except FileNotFoundError:
             return
         self.remove(doomed)
@@ -81,7 +84,8 @@ class BundleStore:
 
 def uuid_of(name: str) -> str | None:
     """Return the uuid of the bundle that a location, or something aside, is of; None if it is of none."""
-    return _uuid_in(name)
+    uuid = name.rpartition("/")[2].partition("-")[0]
+    return uuid if is_uuid(uuid) else None
 
 
 def make_removable(folder: Path) -> None:
@@ -100,11 +104,6 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _uuid_in(name: str) -> str | None:
-    uuid = name.rpartition("/")[2].partition("-")[0]
-    return uuid if is_uuid(uuid) else None
 
 
 def _check(uuid: str) -> None:

@@ -238,6 +238,14 @@ SAMPLES_CALLS = [
 ]
 
 # "public": anybody, but a credential that is sent has to be good.
+CONTENTS = f"/rest/bundles/0x{'ab' * 16}/contents"
+CODALAB_CONTENT_CALLS = [
+    Row("GET",    f"{CONTENTS}/info/",                            "public",  403, CODALAB),
+    Row("GET",    f"{CONTENTS}/blob/",                            "public",  403, CODALAB),
+    Row("GET",    f"{CONTENTS}/blob/a/b.txt",                     "public",  403, CODALAB),
+    Row("PUT",    f"{CONTENTS}/blob/",                            "account", 403, CODALAB),
+]
+
 CODALAB_ACCOUNT_CALLS = [
     Row("GET",    "/rest/user",                                   "account", 200, CODALAB),
     Row("PATCH",  "/rest/user/",                                  "account", 400, CODALAB),
@@ -255,4 +263,5 @@ CODALAB_ACCOUNT_CALLS = [
 ]
 # fmt: on
 
-CALLS = [*COSPHERE_CALLS, *DRAGON_CALLS, *DOWNLOADS_CALLS, *SAMPLES_CALLS, *CODALAB_ACCOUNT_CALLS]
+CODALAB_CALLS = [*CODALAB_ACCOUNT_CALLS, *CODALAB_CONTENT_CALLS]
+CALLS = [*COSPHERE_CALLS, *DRAGON_CALLS, *DOWNLOADS_CALLS, *SAMPLES_CALLS, *CODALAB_CALLS]

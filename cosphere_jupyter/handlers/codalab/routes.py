@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ..access import Route
 from .account_routes import ACCOUNT_ROUTES
+from .bundle_routes import BUNDLE_ROUTES
+from .content_routes import CONTENT_ROUTES
 from .worksheet_routes import WORKSHEET_ROUTES
 
-CODALAB_ROUTES: tuple[Route, ...] = (*ACCOUNT_ROUTES, *WORKSHEET_ROUTES)
+CODALAB_ROUTES: tuple[Route, ...] = (*ACCOUNT_ROUTES, *BUNDLE_ROUTES, *CONTENT_ROUTES, *WORKSHEET_ROUTES)
