@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, Connection
 
+from ..accounts.profiles import read_profiles, user_id_of
 from ..accounts.service import Account
 from ..errors import AccessDenied
 from ..permissions.service import Level, held_by_everyone, holds
@@ -87,14 +88,10 @@ def demand_level(
 
 def user_name_of(connection: Connection, account: Account | None) -> str:
     """Return the name by which messages call a caller."""
-    from ..accounts.profiles import read_profiles
-
     if account is None:
         return "public"
     return read_profiles(connection, [account.id])[account.id].user_name
 
 
 def _user_id_of(account: Account | None) -> str | None:
-    from ..accounts.profiles import user_id_of
-
     return None if account is None else user_id_of(account.id)

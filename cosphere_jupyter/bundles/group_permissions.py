@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from ..accounts.groups import group_of_subject, groups_of_subjects, subject_of_group
 from ..permissions.service import EVERYONE, Permission, Subject, change_level, permissions_on_many
 from .access import ALL, NONE, PERMISSION_NAMES, READ, as_level, as_permission
 from .problems import Missing, Refused
@@ -40,14 +41,12 @@ def group_permissions_of(
 ) -> dict[int, list[GroupPermission]]:
     """Return what groups may do with each of many bundles or worksheets, ``public`` first."""
     given = permissions_on_many(connection, resource, resource_ids)
-    groups: dict[Subject, Any] = {}
-    for subject in {each.subject for some in given.values() for each in some}:
-        groups[subject] = None if subject.type == "account" else _group_of(connection, subject)
+    groups = groups_of_subjects(connection, [each.subject for some in given.values() for each in some])
     return {
         resource_id: [
             GroupPermission(_row_id(resource_id, each.subject), group.uuid, group.name, as_permission(each.level))
             for each in given.get(resource_id, [])
-            if (group := groups[each.subject]) is not None and each.level
+            if (group := groups.get(each.subject)) is not None and each.level
         ]
         for resource_id in resource_ids
     }
@@ -57,10 +56,8 @@ def set_group_permission(
     connection: Connection, resource_id: int, group_uuid: str, permission: int, resource: str = RESOURCE
 ) -> GroupPermission:
     """Give a group a permission instead of the one it has; 0 takes it away. ``Missing`` if there is no such group."""
-    from ..accounts.groups import subject_of_group
-
     subject = subject_of_group(connection, group_uuid)
-    group = subject and _group_of(connection, subject)
+    group = None if subject is None else group_of_subject(connection, subject)
     if subject is None or group is None:
         raise Missing(f"Found no group with name {group_uuid!r}")
     change_level(connection, resource, resource_id, Permission(subject, as_level(permission)))
@@ -89,12 +86,6 @@ def permission_from(attributes: Mapping[str, Any]) -> int:
     if type(given) is not int or given not in PERMISSION_NAMES:
         raise Refused(f"Invalid permission flag specified ({given})")
     return given
-
-
-def _group_of(connection: Connection, subject: Subject) -> Any:
-    from ..accounts.groups import group_of_subject
-
-    return group_of_subject(connection, subject)
 
 
 def _row_id(resource_id: int, subject: Subject) -> str:

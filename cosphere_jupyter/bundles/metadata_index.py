@@ -3,27 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator
 from typing import Any
 
-_UNITS = {
-    "size": {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40},
-    "duration": {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "y": 365 * 86400},
-}
-_AMOUNT = re.compile(r"(\d{1,18}(?:\.\d{1,9})?)([a-z]?)b?", re.IGNORECASE)
+from .durations import parse_bytes, parse_seconds
+
 # Keys whose texts are sizes or durations.
-SIZES = ("request_memory", "request_disk")
-DURATIONS = ("request_time",)
-
-
-def amount_of(text: str, kind: str) -> float:
-    """Return the bytes of ``2g``, or the seconds of ``1.5h``; ``kind`` is size or duration, ``ValueError`` if none."""
-    match = _AMOUNT.fullmatch(text.strip())
-    factor = match and _UNITS[kind].get(match[2].lower())
-    if not match or factor is None:
-        raise ValueError(f"{text!r} is no {kind}")
-    return float(match[1]) * factor
+_PARSERS = {"request_memory": parse_bytes, "request_disk": parse_bytes, "request_time": parse_seconds}
 
 
 def values_of(key: str, value: Any) -> Iterator[tuple[str, float | None]]:
@@ -42,10 +28,8 @@ def values_of(key: str, value: Any) -> Iterator[tuple[str, float | None]]:
 def number_of(key: str, text: str) -> float | None:
     """Return the number that a text means as a value of ``key``, None if it means none."""
     try:
-        if key in SIZES:
-            return amount_of(text, "size")
-        if key in DURATIONS:
-            return amount_of(text, "duration")
+        if key in _PARSERS:
+            return float(_PARSERS[key](text))
         number = float(text) if text.isascii() and "_" not in text else math.nan
     except ValueError:
         return None
