@@ -108,10 +108,16 @@ def _check(result: int, what: str) -> None:
 
 def _unshare(libc: Any) -> None:
     user, group = os.getuid(), os.getgid()
-    _check(libc.unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID), "unshare")
+    _check(libc.unshare(CLONE_NEWUSER | CLONE_NEWPID), "unshare")
     for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
         with open(f"/proc/self/{name}", "w") as file:  # noqa: PTH123
             file.write(text)
+
+
+def _have_own_mounts(libc: Any) -> None:
+    """In the command's process only: who waits for it goes on seeing the folder that is hidden from it."""
+    _check(libc.unshare(CLONE_NEWNS), "unshare")
+    _mount(libc, "none", "/", None, MS_REC | MS_PRIVATE)
 
 
 def _mount(libc: Any, source: str, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
@@ -120,7 +126,7 @@ def _mount(libc: Any, source: str, target: str, kind: str | None, flags: int, da
 
 
 def _build_walls(libc: Any, launch: dict[str, Any]) -> None:
-    _mount(libc, "none", "/", None, MS_REC | MS_PRIVATE)
+    _have_own_mounts(libc)
     # What lies in the hidden folder is reached by what was opened before it was hidden.
     shown = [launch["work"], launch["temporary"]]
     doors = [os.open(folder, os.O_PATH | os.O_DIRECTORY) for folder in shown]
@@ -164,7 +170,7 @@ def _probe() -> int:
         if (pid := os.fork()) == 0:
             code = 1
             try:
-                _mount(libc, "none", "/", None, MS_REC | MS_PRIVATE)
+                _have_own_mounts(libc)
                 _mount(libc, "tmpfs", sys.argv[2], "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,mode=0755")
                 _make_read_only(libc, sys.argv[2])
                 _mount(libc, "proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
