@@ -194,6 +194,10 @@ async def test_the_caller_is_known_before_the_body_is_read(owner: Api, researche
             # A command without a body does not look at it.
             assert answer.event in ("COULD_NOT_FIND_ACCOUNT", "COULD_NOT_FIND_CATALOGUEITEM")
             continue
+        if call.path.endswith("/contents/blob/"):
+            # Whatever is sent are the contents.
+            assert answer.status == call.status, call
+            continue
         expected = call.status if call.face.looks_first and call.status == 404 else call.face.unreadable
         assert answer.status == expected, call
         call.face.check_event(answer, "BODY_JSON_DID_NOT_PARSE", call)
