@@ -242,6 +242,7 @@ class Services:
         from .accounts.tokens import TokenSigner, read_or_create_key
         from .accounts.verification import PasswordVerifier
         from .bundles.contents import Contents
+        from .bundles.interpret import Interpreter
         from .bundles.people import Users
         from .bundles.runs import Runs
         from .bundles.service import Bundles
@@ -353,6 +354,7 @@ class Services:
         self.bundles = Bundles(self.database, self.runs, self.bundle_contents.discard)
         self.worksheets = Worksheets(self.database)
         self.worksheet_sources = WorksheetSources(self.database)
+        self.interpreter = Interpreter(self.database, self.bundle_contents)
 
     # -- what one room needs of another ----------------------------------------------------------------------------
 

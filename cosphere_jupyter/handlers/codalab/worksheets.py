@@ -17,11 +17,14 @@ from ...bundles.problems import Refused
 from ...bundles.worksheet_service import Change, Shown, Wanted, new_item
 from ...bundles.worksheets import NewItem
 from ..base import LARGEST_BODY
-from .base import CodaLabHandler, Resource, attributes_of, related
+from .base import CodaLabHandler, Resource, attributes_of, related, unique
+from .bundle_documents import bundle_resource
 from .permission_documents import WORKSHEET_PERMISSIONS, permission_resource
+from .user_documents import user_resource
 from .worksheet_documents import (
     GROUP_PERMISSIONS,
     INCLUDES,
+    ITEM_BUNDLE_OWNERS,
     ITEM_BUNDLES,
     ITEM_TYPE,
     ITEM_WORKSHEETS,
@@ -54,7 +57,11 @@ class _WorksheetsHandler(CodaLabHandler):
 
     async def bundles(self, uuids: Sequence[str], asked: set[str]) -> list[Resource]:
         """Return bundles that items name, with their owners if these are asked for."""
-        return []
+        views = await self.services.interpreter.bundles(uuids, self.reader)
+        found = [bundle_resource(view, ()) for view in views]
+        if ITEM_BUNDLE_OWNERS in asked:
+            found += [user_resource(view.owner) for view in views if view.owner is not None]
+        return unique(found)
 
 
 class WorksheetHandler(_WorksheetsHandler):
