@@ -246,6 +246,40 @@ CODALAB_CONTENT_CALLS = [
     Row("PUT",    f"{CONTENTS}/blob/",                            "account", 403, CODALAB),
 ]
 
+CODALAB_BUNDLE_CALLS = [
+    Row("GET",    "/rest/bundles?keywords=.mine",                 "public",  200, CODALAB),
+    Row("POST",   "/rest/bundles",                                "account", 400, CODALAB),
+    Row("PATCH",  "/rest/bundles/",                               "account", 400, CODALAB),
+    Row("DELETE", "/rest/bundles",                                "account", 400, CODALAB),
+    Row("GET",    f"/rest/bundles/0x{'ab' * 16}",                 "public",  404, CODALAB),
+    Row("GET",    f"/rest/bundles/0x{'ab' * 16}/locations/",      "account", 200, CODALAB),
+    Row("POST",   f"/rest/bundles/0x{'ab' * 16}/locations/",      "account", 200, CODALAB),
+    Row("POST",   "/rest/bundle-permissions",                     "account", 400, CODALAB),
+    Row("POST",   "/rest/bundle-actions/",                        "account", 400, CODALAB),
+    Row("GET",    "/rest/bundles/locations?uuids=0x1",            "account", 200, CODALAB),
+    Row("GET",    "/rest/bundle_stores",                          "account", 200, CODALAB),
+    Row("GET",    "/rest/workers/info",                           "account", 200, CODALAB),
+]
+
+WORKSHEET = f"/rest/worksheets/0x{'ab' * 16}"
+CODALAB_WORKSHEET_CALLS = [
+    Row("GET",    "/rest/worksheets?keywords=.mine",              "public",  200, CODALAB),
+    Row("POST",   "/rest/worksheets",                             "account", 400, CODALAB),
+    Row("PATCH",  "/rest/worksheets/",                            "account", 400, CODALAB),
+    Row("DELETE", "/rest/worksheets",                             "account", 400, CODALAB),
+    Row("GET",    WORKSHEET,                                      "public",  404, CODALAB),
+    Row("POST",   f"{WORKSHEET}/raw",                             "account", 403, CODALAB),
+    Row("PUT",    f"{WORKSHEET}/raw",                             "account", 403, CODALAB),
+    Row("POST",   f"{WORKSHEET}/add-items",                       "account", 403, CODALAB),
+    Row("POST",   "/rest/worksheet-items",                        "account", 400, CODALAB),
+    Row("POST",   "/rest/worksheet-permissions",                  "account", 400, CODALAB),
+    Row("GET",    f"/rest/interpret/worksheet/0x{'ab' * 16}",     "public",  404, CODALAB),
+    Row("POST",   "/rest/interpret/search",                       "account", 400, CODALAB),
+    Row("POST",   "/rest/interpret/wsearch",                      "account", 400, CODALAB),
+    Row("POST",   "/rest/interpret/file-genpaths",                "account", 400, CODALAB),
+    Row("POST",   "/rest/interpret/genpath-table-contents",       "account", 400, CODALAB),
+]
+
 CODALAB_ACCOUNT_CALLS = [
     Row("GET",    "/rest/user",                                   "account", 200, CODALAB),
     Row("PATCH",  "/rest/user/",                                  "account", 400, CODALAB),
@@ -263,5 +297,5 @@ CODALAB_ACCOUNT_CALLS = [
 ]
 # fmt: on
 
-CODALAB_CALLS = [*CODALAB_ACCOUNT_CALLS, *CODALAB_CONTENT_CALLS]
+CODALAB_CALLS = [*CODALAB_ACCOUNT_CALLS, *CODALAB_BUNDLE_CALLS, *CODALAB_CONTENT_CALLS, *CODALAB_WORKSHEET_CALLS]
 CALLS = [*COSPHERE_CALLS, *DRAGON_CALLS, *DOWNLOADS_CALLS, *SAMPLES_CALLS, *CODALAB_CALLS]
