@@ -104,12 +104,11 @@ def _typed(key: Key, value: Any) -> Any:
     wanted = key.type
     if wanted is float and type(value) is int:
         return float(value)
-    is_right = type(value) is wanted and (wanted is not list or all(isinstance(each, str) for each in value))
-    if not is_right:
+    items: list[Any] = value if isinstance(value, list) else []
+    if type(value) is not wanted or not all(isinstance(each, str) for each in items):
         shown = f"{str(value)[:200]} (type {type(value).__name__})"
         raise Refused(f"Metadata value for {key.name} should be of type {wanted.__name__}, was {shown}")
-    texts: list[str] = [*value] if isinstance(value, list) else [value] if isinstance(value, str) else []
-    if sum(map(len, texts)) > LONGEST_TEXT:
+    if sum(map(len, [value] if isinstance(value, str) else items)) > LONGEST_TEXT:
         raise Refused(f"Metadata value for {key.name} is longer than {LONGEST_TEXT} characters")
     return value
 
