@@ -113,8 +113,11 @@ def groups_of_subjects(connection: Connection, subjects: Sequence[Subject]) -> d
 class Groups:
     """All that is done with groups."""
 
-    def __init__(self, database: Database, forget: Callable[[Connection, Subject], None]) -> None:
-        """``forget`` takes all permissions of a subject back, in the transaction that deletes it."""
+    def __init__(self, database: Database, forget: Callable[[Connection, Subject, Subject | None], None]) -> None:
+        """``forget`` takes all permissions of a subject back, in the transaction that deletes it.
+
+        What nobody else could share any more it gives to a second subject.
+        """
         self._database = database
         self._forget = forget
 
@@ -151,7 +154,8 @@ class Groups:
     def _delete(self, connection: Connection, account: Account, specs: Sequence[str]) -> None:
         for spec in specs:
             group = _find_to_change(connection, spec, account)
-            self._forget(connection, Subject("group", group.id))
+            heir = None if group.owner_id is None else Subject("account", group.owner_id)
+            self._forget(connection, Subject("group", group.id), heir)
             connection.execute(delete(groups).where(groups.c.id == group.id))
 
 

@@ -238,11 +238,28 @@ def forget_all(connection: Connection, resource_type: str, resource_ids: Sequenc
         connection.execute(delete(permissions).where(permissions.c.resource_type == resource_type, among))
 
 
-def forget_subject(connection: Connection, subject: Subject) -> None:
-    """Take all permissions of a subject back: it is gone."""
-    connection.execute(
-        delete(permissions).where(permissions.c.subject_type == subject.type, permissions.c.subject_id == subject.id)
+def forget_subject(connection: Connection, subject: Subject, heir: Subject | None) -> None:
+    """Take all permissions of a subject back, as it is gone; what nobody else has GRANT on is then the heir's."""
+    is_subject = (permissions.c.subject_type == subject.type) & (permissions.c.subject_id == subject.id)
+    other = permissions.alias()
+    has_another = (
+        select(other.c.level)
+        .where(
+            other.c.resource_type == permissions.c.resource_type,
+            other.c.resource_id == permissions.c.resource_id,
+            other.c.level == int(Level.GRANT),
+            or_(other.c.subject_type != subject.type, other.c.subject_id != subject.id),
+        )
+        .exists()
     )
+    alone = select(permissions.c.resource_type, permissions.c.resource_id).where(
+        is_subject, permissions.c.level == int(Level.GRANT), ~has_another
+    )
+    left = connection.execute(alone).all() if heir else []
+    connection.execute(delete(permissions).where(is_subject))
+    for row in left:
+        if heir:
+            change_level(connection, row.resource_type, row.resource_id, Permission(heir, Level.GRANT))
 
 
 def _subjects_of(account_id: ColumnElement[int]) -> ColumnElement[bool]:
