@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from codalab.bytes_of import Shelf
 from support import Answer, Api
 
 PASSWORD = "correct horse battery"
@@ -126,3 +127,9 @@ def browser_cookie(owner: Api, jp_serverapp: Any, run: Any) -> str:
     """What a browser that is logged in to Jupyter sends by itself."""
     status = run(owner.get(f"http://127.0.0.1:{jp_serverapp.port}{jp_serverapp.base_url}api/status"))
     return "; ".join(header.partition(";")[0] for header in status.headers.get_list("Set-Cookie"))
+
+
+@pytest.fixture
+def shelf(researcher: Api, services: Any) -> Shelf:
+    """Bundles of the researcher, and their contents."""
+    return Shelf(researcher, services)
