@@ -113,8 +113,11 @@ class Bench:
         root = self.contents(bundle)
         return sorted(str(each.relative_to(root)) for each in root.rglob("*"))
 
-    @property
-    def left(self) -> list[Path]:
-        """Folders of runs that are still there."""
+    async def has_tidied(self, seconds: float = 20) -> bool:
+        """Wait until no folder of a run is left: the last thing that is done."""
         root = self.services.runs._place.folders.root
-        return list(root.iterdir()) if root.exists() else []
+        deadline = asyncio.get_running_loop().time() + seconds
+        while root.exists() and (left := list(root.iterdir())):
+            assert asyncio.get_running_loop().time() < deadline, left
+            await asyncio.sleep(0.02)
+        return True

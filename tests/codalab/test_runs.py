@@ -37,7 +37,7 @@ async def test_a_command_runs_to_its_end_and_what_it_wrote_is_the_bundle(bench):
     assert facts["run_status"] == "Finished" and facts["remote"] == os.uname().nodename
     assert facts["time"] > 0 and facts["time_user"] >= 0 and facts["time_system"] >= 0 and facts["memory_max"] > 2**20
     assert facts["started"] <= facts["last_updated"] <= time.time() + 1
-    assert bench.left == []
+    assert await bench.has_tidied()
 
 
 async def test_a_command_that_fails_says_so_and_keeps_what_it_wrote(bench):
@@ -108,7 +108,7 @@ async def test_parts_of_parents_that_are_not_there_fail_the_run(bench, dependenc
     key, path = dependency
     ended = await bench.done("true", (key, parent.uuid, path))
     assert (ended.state, ended.metadata["failure_message"]) == ("failed", said.format(uuid=parent.uuid))
-    assert bench.left == []
+    assert await bench.has_tidied()
 
 
 async def test_two_parents_cannot_want_the_same_place(bench):
