@@ -61,9 +61,13 @@ class ObjectsHandler(SamplesHandler):
 
     async def get(self) -> None:
         """List the current versions that the caller may read, newest first."""
+        await self.send_kept(self.services.objects.state(), self._read)
+
+    async def _read(self) -> bytes:
         found = await self.services.objects.bulk_read(self._wanted(), self.account)
         name_only = bool(self.argument("name_only"))
-        self.send_rendered(await self.off_loop_if(len(found) > RENDER_ON_LOOP, lambda: rendered_list(found, name_only)))
+        body: bytes = await self.off_loop_if(len(found) > RENDER_ON_LOOP, lambda: rendered_list(found, name_only))
+        return body
 
     async def post(self) -> None:
         """Create an object, or one of each entry of a list."""
@@ -140,15 +144,18 @@ class VersionHandler(SamplesHandler):
 
     async def get(self, object_id: str, version_id: str) -> None:
         """Show a version."""
-        number, version_number = self.path_id(object_id), self.path_id(version_id)
-        version = await self.services.objects.read(number, version_number, self.account)
-        etag = etag_of(number, version_number)
+        ids, service = (self.path_id(object_id), self.path_id(version_id)), self.services.objects
+        etag = etag_of(*ids)
         self.set_header("ETag", etag)
         if etag in self.request.headers.get("If-None-Match", ""):
+            await service.read(*ids, self.account)
             self.set_status(304)
             self.finish()
             return
-        self.send_rendered(rendered(version))
+        await self.send_kept(service.state(), lambda: self._read(*ids))
+
+    async def _read(self, object_id: int, version_id: int) -> bytes:
+        return rendered(await self.services.objects.read(object_id, version_id, self.account))
 
 
 class ObjectHiddenHandler(SamplesHandler):

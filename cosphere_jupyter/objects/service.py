@@ -20,6 +20,7 @@ from sqlalchemy import (
     Text,
     bindparam,
     insert,
+    literal,
     or_,
     select,
     true,
@@ -28,11 +29,13 @@ from sqlalchemy import (
 )
 
 from ..accounts.service import Account
+from ..database.changes import Version as State
+from ..database.changes import tables_of
 from ..database.engine import Database
 from ..database.schema import now
 from ..errors import AccessDenied, NotFound
 from ..json_values import LARGEST_ID
-from ..permissions.service import Level, Permission, Subject, give, holds, level_of
+from ..permissions.service import Level, Permission, Subject, give, holds, level_of, resources_of
 from .actions import Actions as Actions
 from .actions import entity_of as entity_of
 from .bodies import Checked, Current, check_new, check_next
@@ -43,7 +46,7 @@ from .records import RESOURCE, TYPE_IDS, TYPE_NAMES, ObjectVersion, Refused
 from .records import Action as Action
 from .records import NotCurrent as NotCurrent
 from .search import search
-from .tables import actions, object_versions, objects
+from .tables import actions, object_files, object_properties, object_versions, objects
 
 __all__ = ["RESOURCE", "TYPE_IDS", "TYPE_NAMES", "Made", "ObjectVersion", "Objects", "Refused", "Wanted"]
 
@@ -76,6 +79,10 @@ class Objects:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    def state(self) -> State | None:
+        """Return what stays the same while all that this room reads for a caller does; None while nobody can tell."""
+        return self._database.changes.of(SEEN)
 
     async def current(self, object_id: int, caller: Account) -> int:
         """Return the number of the current version; ``NotFound`` or ``AccessDenied`` without READ."""
@@ -206,6 +213,13 @@ def read_versions_after(connection: Connection, caller: Account, after: tuple[in
         .order_by(objects.c.id, object_versions.c.version_id)
     )
     return list(connection.execute(query.limit(count)))
+
+
+# Whatever decides about the answers of `read`, `versions` and `bulk_read`.
+SEEN = tables_of(
+    *map(select, (actions, objects, object_versions, object_properties, object_files)),
+    resources_of(literal(0), RESOURCE, Level.READ),
+)
 
 
 def _columns() -> Select[Any]:

@@ -183,3 +183,22 @@ async def test_unknown_subjects_are_told_when_they_are_read(lab: Lab, rosa: Api)
     for rest in ("users/424242", "groups/7", "projects/1", f"users/{'9' * 30}"):
         answer = await rosa.get(permissions(object_id, rest))
         assert answer.status == 404 and answer.json["message"].endswith("does not exist"), rest
+
+
+async def test_an_answer_that_is_kept_is_given_to_nobody_who_may_not_have_it_any_more(
+    lab: Lab, rosa: Api, otto: Api
+) -> None:
+    object_id = await lab.create(rosa, "A")
+    await lab.give(object_id, otto, "read")
+    paths = [f"/api/v1/objects/{object_id}/versions/0", "/api/v1/objects/", '/api/v1/objects/?q=name%20==%20"A"']
+    kept = [[(await otto.get(path)).json for path in paths] for _ in range(2)]
+    assert kept[0] == kept[1] and kept[0][0] == kept[0][1][0] == kept[0][2][0]
+    await lab.give(object_id, otto, "none")
+    assert (await otto.get(paths[0])).status == 403
+    assert (await otto.get(paths[0], headers={"If-None-Match": f'"{object_id}.0"'})).status == 403
+    assert [(await otto.get(path)).json for path in paths[1:]] == [[], []]
+    assert (await rosa.get(paths[0])).json == kept[0][0]
+    await lab.update(rosa, object_id, "B")
+    assert [each["data"]["name"]["text"] for each in (await rosa.get(paths[1])).json] == ["B"]
+    await rosa.put(f"/api/v1/objects/{object_id}/hidden", True)
+    assert (await rosa.get(paths[1])).json == []
