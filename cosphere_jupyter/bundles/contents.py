@@ -95,13 +95,13 @@ class Contents:
         for _ in range(MOST_STEPS):
             names = _names(here, rest)
             bundle = await self._database.read(partial(demand, uuid=here, account=caller, level=READ))
-            root = self.root_of(bundle)
+            root, onwards = self.root_of(bundle), _in_parent(bundle, names)
             try:
-                if root is not None:
+                # While it runs, what stands at a dependency's path is a place for the parent, and nothing of its own.
+                if root is not None and (onwards is None or bundle.location is not None):
                     return Target(bundle, root, names, await asyncio.to_thread(reading.look, root, names))
             except reading.GoneError:
                 pass
-            onwards = _in_parent(bundle, names)
             if onwards is None:
                 if root is None and bundle.state in _NOT_RUNNING_YET:
                     raise Missing(f"Bundle {bundle.uuid} hasn't started running yet, files not available")
