@@ -54,6 +54,7 @@ STAGES = {
     "finalizing": (FINALIZING, "Uploading results."),
 }
 FINISHED = "Finished"
+CUT_OFF = "The server stopped while this was at work; it was not run again."
 # How often what a run uses is stored while nothing else changes.
 STORE_SECONDS = 5.0
 
@@ -244,7 +245,7 @@ class BundleTask:
             if kept is not None:
                 found = adopt(connection, found, *kept)
             charge_time(connection, found.owner_id, float(found.metadata.get("time") or 0))
-            end(connection, found, found.metadata.get("failure_message") or "the work was cut off")
+            end(connection, found, found.metadata.get("failure_message") or CUT_OFF)
 
         await self._database.write(work)
         await asyncio.to_thread(self._place.folders.remove, uuid)
