@@ -67,9 +67,9 @@ def arguments_of(bundle: Bundle) -> str | None:
         parts.append(_quoted(f"{each.child_path}:{parent}" if each.child_path else parent))
     if bundle.command is not None:
         parts.append(_quoted(bundle.command))
-    for key in KEYS[bundle.bundle_type].values():
+    for name, key in sorted(KEYS[bundle.bundle_type].items()):
         if key.is_early:
-            parts += _option(key.name, bundle.metadata.get(key.name))
+            parts += _option(name, bundle.metadata.get(name))
     return " ".join(parts)
 
 
