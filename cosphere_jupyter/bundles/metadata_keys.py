@@ -61,22 +61,26 @@ _COMMON_GENERATED = (
     _generated("failure_message", "str", "Why it failed"),
     _generated("error_traceback", "str", "Where it failed"),
 )
+# The command line sends it with every bundle.
+_STORE = Key("store", "str", "Where contents are to be stored (there is one store here)", None)
 _DATASET = (
     *_COMMON,
     Key("license", "str", "Licence under which the data are published"),
     Key("source_url", "str", "Where the data come from"),
     Key("link_url", "str", "Where contents lie that are not uploaded (not served here)", None),
     Key("link_format", "str", "Form of what is linked (not served here)", None),
-    Key("store", "str", "Where contents are to be stored (there is one store here)", None),
+    _STORE,
     *_COMMON_GENERATED,
 )
 _MAKE = (
     *_COMMON,
     _early("allow_failed_dependencies", "bool", False, "Whether parents that failed or were killed will do"),
+    _STORE,
+    _generated("staged_status", "str", "What it waits for"),
     *_COMMON_GENERATED,
 )
 _RUN = (
-    *_MAKE[:4],
+    *_MAKE[:6],
     _early("request_docker_image", "str", "", "Image to run in; kept, for runs are processes here"),
     _early("request_time", "duration", "", "Longest time, as 3h", holder="str"),
     _early("request_memory", "size", "2g", "Most memory, as 2g", holder="str"),
@@ -91,7 +95,6 @@ _RUN = (
     _generated("started", "date", "When it began"),
     _generated("last_updated", "date", "When it was last heard of"),
     _generated("run_status", "str", "What it is doing"),
-    _generated("staged_status", "str", "What it waits for"),
     _generated("time", "duration", "Seconds that it took"),
     _generated("time_user", "duration", "Seconds of processors in its own code"),
     _generated("time_system", "duration", "Seconds of processors in the system"),
@@ -107,6 +110,8 @@ _RUN = (
     _generated("remote", "str", "Where it ran"),
     _generated("remote_history", "list", "Where it ran, with former attempts"),
     _generated("docker_image", "str", "Image it ran in"),
+    _generated("job_handle", "str", "What its worker calls it"),
+    _generated("on_preemptible_worker", "bool", "Whether its worker may be taken away"),
     *_COMMON_GENERATED,
 )
 
