@@ -15,8 +15,9 @@ from ..database.engine import Database
 from ..errors import CosphereError
 from .access import RESOURCE as BUNDLE_RESOURCE
 from .access import WORKSHEET, may_read
-from .ids import is_uuid, is_uuid_prefix
+from .ids import is_uuid
 from .problems import Refused
+from .specs import find_bundle
 from .tables import bundles, worksheets
 from .worksheet_search import find_worksheet
 from .worksheet_service import MOST_ITEMS, demand_change
@@ -58,10 +59,8 @@ def parsed(connection: Connection, worksheet: Worksheet, source: str, reader: Ac
     lines: Sequence[Line] = lines_of(source)
     if len(lines) > MOST_ITEMS:
         raise Refused(f"a source may have {MOST_ITEMS} lines at most")
-    known: dict[str, str] = {}
-    for uuid, name in reversed(last_bundles(connection, worksheet.id)):
-        known[name] = uuid
-    return items_of_lines(lines, _bundles(connection, known, reader), _worksheets(connection, reader))
+    known = {name: uuid for uuid, name in reversed(last_bundles(connection, worksheet.id))}
+    return items_of_lines(lines, _bundles(connection, worksheet, known, reader), _worksheets(connection, reader))
 
 
 def written(connection: Connection, items: Sequence[Item], reader: Account | None) -> list[list[str]]:
@@ -82,22 +81,23 @@ def written(connection: Connection, items: Sequence[Item], reader: Account | Non
     return source_of(items, described, titled)
 
 
-def _bundles(connection: Connection, known: dict[str, str], reader: Account) -> Callable[[str], str | None]:
+def _bundles(
+    connection: Connection, worksheet: Worksheet, known: dict[str, str], reader: Account
+) -> Callable[[str], str | None]:
+    unknown: set[str] = set()
+
     def find(spec: str) -> str | None:
         if is_uuid(spec):
             # It need not exist.
             return spec
-        if spec not in known and is_uuid_prefix(spec):
-            known.update(_one_of(connection, spec, reader))
+        if spec not in known and spec not in unknown:
+            try:
+                known[spec] = find_bundle(connection, spec, worksheet, reader)
+            except CosphereError:
+                unknown.add(spec)
         return known.get(spec)
 
     return find
-
-
-def _one_of(connection: Connection, prefix: str, reader: Account) -> dict[str, str]:
-    fits = bundles.c.uuid.startswith(prefix) & may_read(bundles.c.id, reader, BUNDLE_RESOURCE)
-    found = connection.execute(select(bundles.c.uuid).where(fits).limit(2)).scalars().all()
-    return {prefix: found[0]} if len(found) == 1 else {}
 
 
 def _worksheets(connection: Connection, reader: Account) -> Callable[[str], str | None]:
