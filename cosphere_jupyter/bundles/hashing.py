@@ -49,7 +49,7 @@ def measure(path: Path) -> Measured:
             relative = str(inner.relative_to(path))
             mode = inner.lstat().st_mode
             if stat.S_ISLNK(mode):
-                entries.append(Entry("link", relative, str(inner.readlink())))
+                entries.append(Entry("link", relative, os.readlink(inner)))  # noqa: PTH115 - as it is, with every slash
             elif stat.S_ISDIR(mode):
                 entries.append(Entry("directory", relative))
             elif stat.S_ISREG(mode):
