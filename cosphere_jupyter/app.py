@@ -102,7 +102,7 @@ class CosphereApp(ExtensionApp):
         default_value="owner",
         config=True,
         help="Who may start runs (bundles that run a command, with the rights of this server's user): the owner of "
-        "this personal server, everyone with an account, or nobody.",
+        "this personal server and accounts of type ADMIN, everyone with an account, or nobody.",
     )
     run_time_limit = Unicode("", config=True, help="The longest that one run may take, e.g. '3h'. Default: no limit.")
     run_memory_limit = Unicode("", config=True, help="The most memory of one run, e.g. '4g'. Default: no limit.")

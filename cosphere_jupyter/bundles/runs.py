@@ -153,7 +153,9 @@ class Runs:
 
     def may_run(self, account: Account) -> bool:
         """Whether an account may start runs here."""
-        return self._allowed == EVERYONE or (self._allowed == OWNER and account.id == self._owner_id)
+        return self._allowed == EVERYONE or (
+            self._allowed == OWNER and (account.is_admin or account.id == self._owner_id)
+        )
 
     def demand(self, connection: Connection, account: Account) -> None:
         """Raise ``AccessDenied`` unless an account may start runs here."""
