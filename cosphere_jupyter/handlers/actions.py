@@ -64,7 +64,7 @@ class ActionTypeHandler(SamplesHandler):
 
 
 class NoneOfTheseHandler(SamplesHandler):
-    """Lists of what a workspace does not have: instruments, projects."""
+    """Lists of what a workspace does not have: instruments, projects, locations."""
 
     def get(self) -> None:
         """Show that there are none."""

@@ -13,6 +13,7 @@ from ..objects.comments import Comment
 from ..objects.files import ObjectFile
 from ..objects.log import LogEntry
 from ..permissions.service import Level
+from .objects import references
 from .samples import SamplesHandler
 
 
@@ -110,9 +111,16 @@ class RelatedObjectsHandler(SamplesHandler):
         """Show which readable objects refer to it, and to which it refers, in their current versions."""
         referencing, referenced = await self.services.objects.related(self.path_id(object_id), self.account)
         shown = {"referencing_objects": referencing, "referenced_objects": referenced}
-        self.send_json(
-            {key: [{"object_id": each, "component_uuid": None} for each in ids] for key, ids in shown.items()}
-        )
+        self.send_json({key: references(ids) for key, ids in shown.items()})
+
+
+class ObjectLocationsHandler(SamplesHandler):
+    """``/objects/{object_id}/locations/``: nobody tells a workspace where things lie."""
+
+    async def get(self, object_id: str) -> None:
+        """Show that there are none."""
+        await self.services.objects.demand(self.path_id(object_id), self.account, Level.READ)
+        self.send_json([])
 
 
 class ObjectLogHandler(SamplesHandler):

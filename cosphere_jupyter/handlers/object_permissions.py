@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import NotFound
+from ..objects.permissions import including
 from ..objects.service import Refused
 from ..permissions.service import EVERYONE, Level, Subject
 from .samples import SamplesHandler
@@ -17,7 +18,7 @@ from .samples import SamplesHandler
 NO_ANONYMOUS = "anonymous users are disabled"
 MOST_SUBJECTS = 1000
 _KINDS = {"users": "account", "groups": "group"}
-_PUBLIC = (Level.NONE, Level.READ)
+_PAIR = ("source_object_id", "target_object_id")
 
 
 def name_of(level: Level) -> str:
@@ -57,6 +58,13 @@ class ObjectPermissionsHandler(SamplesHandler):
         """Return what a subject was given."""
         return await self.services.object_permissions.of(self.path_id(object_id), subject, self.account)
 
+    async def including(self, given: dict[Subject, Level]) -> dict[Subject, Level]:
+        """Return what the query asks for besides what is given directly; instruments there are none."""
+        accounts, asked = self.services.accounts, self.request.query_arguments
+        groups = await accounts.groups() if "include_groups" in asked else []
+        everybody = await accounts.bulk_read() if "include_admins" in asked else []
+        return including(given, groups, [each for each in everybody if each.is_admin and each.is_active])
+
     async def give(self, object_id: str, subject: Subject, level: Level) -> Level:
         """Give a subject a level."""
         await self.services.object_permissions.change(self.path_id(object_id), {subject: level}, self.account)
@@ -75,6 +83,20 @@ class AllPermissionsHandler(ObjectPermissionsHandler):
         wanted = _wanted(await self.changed(object_id))
         number, service = self.path_id(object_id), self.services.object_permissions
         self.send_json(entity_of(await service.replace(number, wanted, self.account)))
+
+
+class CopyPermissionsHandler(SamplesHandler):
+    """``/objects/permissions/copy/``."""
+
+    async def post(self) -> None:
+        """Make what is given on one object all that is given on another, or so for each entry of a list."""
+        body = await self.json_body()
+        is_list = isinstance(body, list)
+        pairs = [_pair(each) for each in (body if is_list else [body])]
+        if len(pairs) > MOST_SUBJECTS:
+            raise Refused(f"at most {MOST_SUBJECTS} objects at once")
+        shown = [entity_of(given) for given in await self.services.object_permissions.copy(pairs, self.account)]
+        self.send_json(shown if is_list else shown[0])
 
 
 class PublicHandler(ObjectPermissionsHandler):
@@ -125,7 +147,7 @@ class SubjectsHandler(ObjectPermissionsHandler):
     async def get(self, object_id: str, kind: str) -> None:
         """Show what is given to each directly."""
         given = await self.services.object_permissions.read(self.path_id(object_id), self.account)
-        self.send_json(entity_of(given)[kind])
+        self.send_json(entity_of(await self.including(given))[kind])
 
 
 class SubjectHandler(ObjectPermissionsHandler):
@@ -134,7 +156,9 @@ class SubjectHandler(ObjectPermissionsHandler):
     async def get(self, object_id: str, kind: str, subject_id: str) -> None:
         """Show what one was given directly."""
         subject = await self._subject(object_id, kind, subject_id, Level.READ)
-        self.send_json(name_of(await self.level(object_id, subject)))
+        level = await self.level(object_id, subject)
+        given = await self.services.object_permissions.read(self.path_id(object_id), self.account)
+        self.send_json(name_of((await self.including(given)).get(subject, level)))
 
     async def put(self, object_id: str, kind: str, subject_id: str) -> None:
         """Change it."""
@@ -148,6 +172,22 @@ class SubjectHandler(ObjectPermissionsHandler):
         if kind not in _KINDS:
             raise NotFound(f"project {subject_id}")
         return Subject(_KINDS[kind], self.path_id(subject_id))
+
+
+def _pair(body: Any) -> tuple[int, int]:
+    """Return the source and the target of a copy."""
+    if not isinstance(body, dict):
+        raise Refused("JSON object body required")
+    for key in body:
+        if key not in _PAIR:
+            raise Refused(f"invalid key {key!a}")
+    for key in _PAIR:
+        if key not in body:
+            raise Refused(f"{key} must be set")
+        if type(body[key]) is not int:
+            raise Refused(f"{key} must be an integer")
+    source, target = (body[key] for key in _PAIR)
+    return source, target
 
 
 def _wanted(body: Any) -> dict[Subject, Level]:

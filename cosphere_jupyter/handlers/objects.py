@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import orjson
 
 from ..errors import BodyUnreadable
-from ..objects.service import TYPE_IDS, ObjectVersion, Refused, Wanted
+from ..objects.diffs import diff_of
+from ..objects.service import TYPE_IDS, ObjectVersion, Refused, Wanted, entity_of
 from ..permissions.service import Level
 from .samples import SamplesHandler
+from .samples_users import user_entity
 
 # Where the numbers of limit and offset end that are looked at.
 MOST = 10**15
@@ -27,9 +30,9 @@ _ETAG = re.compile(r'"(\d{1,16})\.(\d{1,16})"')
 _NAME_ONLY = {"title": "Object", "type": "object", "properties": {"name": {"title": "Name", "type": "text"}}}
 
 
-def rendered(version: ObjectVersion) -> bytes:
-    """Return the JSON of a version: the document's keys, who made it and when."""
-    rest = {"user_id": version.user_id, "utc_datetime": f"{version.created_at:%Y-%m-%d %H:%M:%S}"}
+def rendered(version: ObjectVersion, **more: Any) -> bytes:
+    """Return the JSON of a version: the document's keys, who made it and when, and what else was asked for."""
+    rest = {"user_id": version.user_id, "utc_datetime": f"{version.created_at:%Y-%m-%d %H:%M:%S}", **more}
     ids = f'"object_id":{version.object_id},"version_id":{version.version_id},"action_id":{version.action_id}'
     return b'{%s,"schema":%s,"data":%s,%s' % (
         ids.encode(),
@@ -39,9 +42,32 @@ def rendered(version: ObjectVersion) -> bytes:
     )
 
 
-def rendered_list(versions: Sequence[ObjectVersion], name_only: bool = False) -> bytes:
-    """Return the JSON of several versions; with ``name_only``, of their names alone."""
-    return b"[%s]" % b",".join(rendered(_named(version) if name_only else version) for version in versions)
+def rendered_list(
+    versions: Sequence[ObjectVersion], name_only: bool = False, referencing: Mapping[int, Sequence[int]] | None = None
+) -> bytes:
+    """Return the JSON of several versions; with ``name_only``, of their names alone.
+
+    ``referencing`` says which objects refer to each, if that was asked for.
+    """
+
+    def one(version: ObjectVersion) -> bytes:
+        shown = _named(version) if name_only else version
+        if referencing is None:
+            return rendered(shown)
+        return rendered(shown, referencing_objects=references(referencing[version.object_id]))
+
+    return b"[%s]" % b",".join(map(one, versions))
+
+
+def references(object_ids: Sequence[int]) -> list[dict[str, Any]]:
+    """Return objects as they are named where others refer to them."""
+    return [{"object_id": each, "component_uuid": None} for each in object_ids]
+
+
+def changes(before: ObjectVersion, after: ObjectVersion) -> Any:
+    """Return what differs between two versions, as the API has it."""
+    found = diff_of(orjson.loads(before.data), orjson.loads(after.data))
+    return {} if found is None else found
 
 
 def _named(version: ObjectVersion) -> ObjectVersion:
@@ -66,7 +92,12 @@ class ObjectsHandler(SamplesHandler):
     async def _read(self) -> bytes:
         found = await self.services.objects.bulk_read(self._wanted(), self.account)
         name_only = bool(self.argument("name_only"))
-        body: bytes = await self.off_loop_if(len(found) > RENDER_ON_LOOP, lambda: rendered_list(found, name_only))
+        referencing = None
+        if self.argument("get_referencing_objects"):
+            ids = [version.object_id for version in found]
+            referencing = await self.services.objects.referencing(ids, self.account)
+        is_long = len(found) > RENDER_ON_LOOP
+        body: bytes = await self.off_loop_if(is_long, lambda: rendered_list(found, name_only, referencing))
         return body
 
     async def post(self) -> None:
@@ -152,10 +183,22 @@ class VersionHandler(SamplesHandler):
             self.set_status(304)
             self.finish()
             return
-        await self.send_kept(service.state(), lambda: self._read(*ids))
+        # A user's name may change without anything of objects.
+        await self.send_kept(None if self.argument("embed_user") else service.state(), lambda: self._read(*ids))
 
     async def _read(self, object_id: int, version_id: int) -> bytes:
-        return rendered(await self.services.objects.read(object_id, version_id, self.account))
+        services, more = self.services, dict[str, Any]()
+        version = await services.objects.read(object_id, version_id, self.account)
+        if self.argument("embed_action"):
+            more["action"] = entity_of(await services.actions.read(version.action_id))
+        if self.argument("embed_user"):
+            user_id = version.user_id
+            user = None if user_id is None else await services.accounts.read(user_id)
+            more["user"] = user and user_entity(user, self.account.is_admin)
+        if self.argument("include_diff") and version_id > 0:
+            before = await services.objects.read(object_id, version_id - 1, self.account)
+            more["data_diff"] = await asyncio.to_thread(changes, before, version)
+        return rendered(version, **more)
 
 
 class ObjectHiddenHandler(SamplesHandler):

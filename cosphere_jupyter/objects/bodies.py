@@ -6,6 +6,7 @@ Source: the iffSamples API, "Creating a new object" and "Updating an object", an
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,8 @@ from sqlalchemy import Connection
 from ..errors import NotFound
 from ..json_values import is_storable
 from .actions import read_action
-from .dialect import Property, ValidationFailed, validate
+from .dialect import Property, Validated, ValidationFailed, validate
+from .diffs import DiffInvalid, apply
 from .lookup import WorkspaceLookup
 from .records import NotCurrent, Refused, is_number, is_same
 
@@ -25,12 +27,13 @@ KEYS = ("object_id", "version_id", "action_id", "schema", "data", *_FOREIGN_KEYS
 
 @dataclass(frozen=True)
 class Current:
-    """The version that is there already."""
+    """The version that is there already; ``data`` are JSON."""
 
     object_id: int
     version_id: int
     action_id: int
     schema: dict[str, Any]
+    data: str
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,10 @@ def check_new(connection: Connection, body: Any) -> Checked:
         raise Refused(f"{error.kind} does not exist") from None
     if "schema" in given and not is_same(given["schema"], action.schema):
         raise Refused(f"schema must be:\n{_indented(action.schema)}")
-    return _validated(connection, given, action.id, action.schema, action.schema, None)
+    if given.get("data") is None:
+        raise Refused("data must be set")
+    valid = _validated(connection, given["data"], action.schema, None)
+    return _checked(action.id, action.schema, valid, action.schema)
 
 
 def check_next(connection: Connection, current: Current, body: Any, expected: int | None) -> Checked:
@@ -75,7 +81,7 @@ def check_next(connection: Connection, current: Current, body: Any, expected: in
     """
     if expected is not None and expected != current.version_id:
         raise NotCurrent(current.version_id)
-    given = _checked_keys(body)
+    given = _checked_keys(body, (*KEYS, "data_diff"))
     following = {"object_id": current.object_id, "version_id": current.version_id + 1, "action_id": current.action_id}
     for key, value in following.items():
         if key in given and not is_number(given[key], value):
@@ -86,16 +92,36 @@ def check_next(connection: Connection, current: Current, body: Any, expected: in
         if not is_same(given["schema"], action.schema):
             raise Refused(f"schema must be either:\n{_indented(schema)}\nor:\n{_indented(action.schema)}")
         schema = action.schema
-    return _validated(connection, given, action.id, schema, action.schema, current.object_id)
+    return _checked(action.id, schema, _next_data(connection, given, current, schema), action.schema)
 
 
-def _checked_keys(body: Any) -> dict[str, Any]:
+def _next_data(connection: Connection, given: dict[str, Any], current: Current, schema: dict[str, Any]) -> Validated:
+    data, diff = given.get("data"), given.get("data_diff")
+    if data is None and diff is None:
+        raise Refused("data must be set")
+    made = None
+    if diff is not None:
+        try:
+            changed = apply(orjson.loads(current.data), diff)
+        except DiffInvalid as invalid:
+            raise Refused(str(invalid)) from None
+        made = _validated(connection, changed, schema, current.object_id)
+    if data is None:
+        assert made is not None  # noqa: S101
+        return made
+    valid = _validated(connection, data, schema, current.object_id)
+    if made is not None and not is_same(made.data, valid.data):
+        raise Refused("data and data_diff are conflicting")
+    return valid
+
+
+def _checked_keys(body: Any, keys: Sequence[str] = KEYS) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise Refused("JSON object body required")
     if not is_storable(body):
         raise Refused("numbers must be finite and have 64 bits at most, texts be free of U+0000, and 64 levels suffice")
     for key in body:
-        if key not in KEYS:
+        if key not in keys:
             raise Refused(f"invalid key {key!r}")
     for key in _FOREIGN_KEYS:
         if body.get(key) is not None:
@@ -103,20 +129,14 @@ def _checked_keys(body: Any) -> dict[str, Any]:
     return body
 
 
-def _validated(
-    connection: Connection,
-    given: dict[str, Any],
-    action_id: int,
-    schema: dict[str, Any],
-    action_schema: dict[str, Any],
-    object_id: int | None,
-) -> Checked:
-    if given.get("data") is None:
-        raise Refused("data must be set")
+def _validated(connection: Connection, data: Any, schema: dict[str, Any], object_id: int | None) -> Validated:
     try:
-        valid = validate(schema, given["data"], lookup=WorkspaceLookup(connection, object_id))
+        return validate(schema, data, lookup=WorkspaceLookup(connection, object_id))
     except ValidationFailed as failed:
         raise Refused(str(failed), failed.error_paths) from None
+
+
+def _checked(action_id: int, schema: dict[str, Any], valid: Validated, action_schema: dict[str, Any]) -> Checked:
     schema_json, data_json = (orjson.dumps(each).decode() for each in (schema, valid.data))
     return Checked(action_id, schema_json, data_json, valid.properties, action_schema)
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timezone
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, insert, select
 
 from .dialect import Property
 from .tables import object_properties, objects
+
+# How many ids one statement names.
+MOST_IDS = 500
 
 
 def index(connection: Connection, object_id: int, properties: Sequence[Property]) -> None:
@@ -32,6 +35,26 @@ def index(connection: Connection, object_id: int, properties: Sequence[Property]
     ]
     if rows:
         connection.execute(insert(object_properties), rows)
+
+
+def referencing(
+    connection: Connection, object_ids: Sequence[int], readable: ColumnElement[bool]
+) -> dict[int, list[int]]:
+    """Return which readable objects refer to each of these; ``readable`` is a condition on the table of objects."""
+    table = object_properties.c
+    found: dict[int, list[int]] = {object_id: [] for object_id in object_ids}
+    for first in range(0, len(object_ids), MOST_IDS):
+        named = table.reference_id.in_(object_ids[first : first + MOST_IDS])
+        query = (
+            select(table.reference_id, table.object_id)
+            .distinct()
+            .join(objects, objects.c.id == table.object_id)
+            .where(table.kind == "reference", named, readable)
+            .order_by(table.object_id)
+        )
+        for object_id, referring_id in connection.execute(query):
+            found[object_id].append(referring_id)
+    return found
 
 
 def references_of(connection: Connection, object_id: int) -> tuple[list[int], list[int]]:

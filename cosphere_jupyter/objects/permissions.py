@@ -6,11 +6,11 @@ permissions. Somebody always keeps GRANT, so that no object is left that nobody 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection
 
-from ..accounts.service import Account, group_ids, read_account
+from ..accounts.service import Account, Group, group_ids, read_account
 from ..database.engine import Database
 from ..errors import NotFound
 from ..json_values import LARGEST_ID
@@ -60,6 +60,28 @@ class ObjectPermissions:
         """Make ``wanted`` all that is given; as `change`."""
         return await self._database.write(lambda connection: _change(connection, object_id, wanted, caller, True))
 
+    async def copy(self, pairs: Sequence[tuple[int, int]], caller: Account) -> list[Given]:
+        """Give on the second object of each pair what is given on the first, and nothing else; all of it or nothing.
+
+        Needs READ for the first and GRANT for the second. Returns what is given then, pair by pair.
+        """
+
+        def work(connection: Connection) -> list[Given]:
+            return [_copy(connection, *pair, caller) for pair in pairs]
+
+        return await self._database.write(work)
+
+
+def including(given: Given, groups: Sequence[Group], admins: Sequence[Account]) -> Given:
+    """Return what accounts may do with an object also through groups, and as ADMINs."""
+    found = dict(given)
+    through = [(account_id, given.get(Subject("group", each.id))) for each in groups for account_id in each.member_ids]
+    for account_id, level in [*through, *((each.id, Level.GRANT) for each in admins)]:
+        subject = Subject("account", account_id)
+        if level is not None:
+            found[subject] = max(level, found.get(subject, Level.NONE))
+    return found
+
 
 def check_subject(connection: Connection, subject: Subject) -> None:
     """Raise ``NotFound`` in the API's words unless the account or the group exists."""
@@ -74,6 +96,11 @@ def check_subject(connection: Connection, subject: Subject) -> None:
 
 def _given(connection: Connection, object_id: int) -> Given:
     return {each.subject: each.level for each in permissions_on(connection, RESOURCE, object_id)}
+
+
+def _copy(connection: Connection, source_id: int, target_id: int, caller: Account) -> Given:
+    demand(connection, source_id, caller, Level.READ)
+    return _change(connection, target_id, _given(connection, source_id), caller, is_all=True)
 
 
 def _change(

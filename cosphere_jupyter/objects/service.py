@@ -39,7 +39,7 @@ from ..permissions.service import Level, Permission, Subject, give, holds, level
 from .actions import Actions as Actions
 from .actions import entity_of as entity_of
 from .bodies import Checked, Current, check_new, check_next
-from .index import index, references_of
+from .index import index, references_of, referencing
 from .log import CREATED, EDITED, note
 from .query import SearchInvalid
 from .records import RESOURCE, TYPE_IDS, TYPE_NAMES, ObjectVersion, Refused
@@ -142,6 +142,10 @@ class Objects:
             return [each for each in referencing if each in readable], [each for each in referenced if each in readable]
 
         return await self._database.read(work)
+
+    async def referencing(self, object_ids: Sequence[int], caller: Account) -> dict[int, list[int]]:
+        """Return which readable objects refer to each of some objects."""
+        return await self._database.read(lambda connection: referencing(connection, object_ids, may_read(caller)))
 
     async def demand(self, object_id: int, caller: Account, level: Level) -> None:
         """Raise ``NotFound`` or ``AccessDenied`` unless the caller has a level on an object."""
@@ -326,8 +330,9 @@ def _update(connection: Connection, seen: tuple[Current, Checked], check: Any, c
 def _demand_current(connection: Connection, object_id: int, caller: Account) -> Current:
     found = demand(connection, object_id, caller, Level.WRITE)
     is_current = (object_versions.c.object_id == object_id) & (object_versions.c.version_id == found.version_id)
-    schema = connection.execute(select(object_versions.c.schema).where(is_current)).scalar_one()
-    return Current(object_id, found.version_id, found.action_id, schema)
+    columns = object_versions.c.schema, type_coerce(object_versions.c.data, Text)
+    schema, data = connection.execute(select(*columns).where(is_current)).one()
+    return Current(object_id, found.version_id, found.action_id, schema, data)
 
 
 def _is_still_so(connection: Connection, checked: Checked) -> bool:

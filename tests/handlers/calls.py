@@ -223,6 +223,8 @@ SAMPLES_CALLS = [
     Row("POST",  "/api/v1/objects/424242/comments/",                     "account", 404, SAMPLES),
     Row("GET",   "/api/v1/objects/424242/comments/0",                    "account", 404, SAMPLES),
     Row("GET",   "/api/v1/objects/424242/related_objects",               "account", 404, SAMPLES),
+    Row("GET",   "/api/v1/objects/424242/locations/",                    "account", 404, SAMPLES),
+    Row("POST",  "/api/v1/objects/permissions/copy/",                    "account", 400, SAMPLES),
     Row("GET",   "/api/v1/object_log_entries/",                          "account", 200, SAMPLES),
     Row("GET",   "/api/v1/actions/",                                     "account", 200, SAMPLES),
     Row("POST",  "/api/v1/actions/",                                     "admin",   400, SAMPLES),
