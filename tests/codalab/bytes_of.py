@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import tarfile
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from support import Answer, Api
+from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 
 CONTENTS = "/rest/bundles/{uuid}/contents"
 COMMAND_LINE = {"X-Requested-With": "XMLHttpRequest"}
@@ -71,8 +73,54 @@ class Shelf:
     async def _get(
         self, uuid: str, what: str, path: str, caller: Api | None, query: dict[str, Any], headers: dict[str, str]
     ) -> Answer:
-        where = f"{CONTENTS.format(uuid=uuid)}/{what}/{quote(path, safe='/')}"
-        return await (caller or self.caller).get(f"{where}?{urlencode(query)}", headers={**COMMAND_LINE, **headers})
+        where = f"{CONTENTS.format(uuid=uuid)}/{what}/{quote(path, safe='/')}?{urlencode(query)}"
+        return await fetch(caller or self.caller, where, headers)
+
+
+async def fetch(caller: Api, path: str, headers: dict[str, str]) -> Answer:
+    """Get what lies at a path, with these headers only; gzip is taken off the body, not off the headers."""
+    known = {} if caller.authorization is None else {"Authorization": caller.authorization}
+    request = HTTPRequest(
+        caller.base + path,
+        headers={**known, **COMMAND_LINE, **headers},
+        decompress_response=False,
+        follow_redirects=False,
+        request_timeout=60,
+    )
+    response = await AsyncHTTPClient().fetch(request, raise_error=False)
+    body = response.body or b""
+    if response.headers.get("Content-Encoding") == "gzip":
+        body = gzip.decompress(body)
+    return Answer(response.code, response.headers, body)
+
+
+async def tree(shelf: Shelf) -> str:
+    """Make a bundle with folders, files and links, and return its uuid."""
+    packed = tar_of(
+        ("a.txt", b"hello\n"),
+        ("sub/inner", b"\0\1\2"),
+        ("sub/deep/x.csv", b"1,2\n"),
+        special("link", tarfile.SYMTYPE, "a.txt"),
+        special("dirlink", tarfile.SYMTYPE, "sub"),
+        special("loop", tarfile.SYMTYPE, "loop"),
+    )
+    return await shelf.filled(packed, "tree.tar.gz", name="tree")
+
+
+async def give(shelf: Shelf, uuid: str, account: Api | None) -> None:
+    """Let somebody read a bundle; everybody, if it is nobody."""
+    from cosphere_jupyter.permissions.service import EVERYONE, Level, Permission, Subject
+    from cosphere_jupyter.permissions.service import give as give_permission
+
+    subject = EVERYONE if account is None else Subject("account", account.account["id"])
+    bundle = await shelf.stored(uuid)
+    permission = Permission(subject, Level.READ)
+    await shelf.services.database.write(lambda c: give_permission(c, "bundle", bundle.id, permission))
+
+
+def told(answer: Answer) -> tuple[int, str]:
+    """The status and the text of an answer."""
+    return answer.status, answer.body.decode()
 
 
 def tar_of(*members: Any, mode: str = "w:gz") -> bytes:
@@ -95,3 +143,13 @@ def special(name: str, type_: bytes, linkname: str = "", **values: Any) -> tarfi
     for key, value in values.items():
         setattr(info, key, value)
     return info
+
+
+def unpacked(answer: Answer) -> dict[str, Any]:
+    """What an archive holds: bytes of files, targets of links, None for folders."""
+    with tarfile.open(fileobj=io.BytesIO(answer.body), mode="r:gz") as tar:
+        found = {}
+        for member in tar:
+            data = tar.extractfile(member) if member.isreg() else None
+            found[member.name] = data.read() if data else member.linkname or None
+        return found
