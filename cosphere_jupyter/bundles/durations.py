@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 
 _SIZE_UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
@@ -30,7 +29,7 @@ def show_bytes(size: float) -> str:
     """Return bytes as the API's texts have them: ``165``, ``1.5k``, ``2g``."""
     for unit in ("", "k", "m", "g"):
         if size < 100 and size != int(size):
-            return f"{math.floor(size * 10) / 10:.1f}{unit}"
+            return f"{size:.1f}{unit}"
         if size < 1024:
             return f"{int(size)}{unit}"
         size /= 1024
@@ -41,7 +40,7 @@ def show_seconds(seconds: float) -> str:
     """Return a duration as the API's texts have it: ``3.2s``, ``5m0s``, ``1h30m``, ``2d4h``."""
     minutes = int(seconds // 60)
     if minutes == 0:
-        return f"{math.floor(seconds * 10) / 10:.1f}s"
+        return f"{seconds:.1f}s"
     hours, days = minutes // 60, minutes // 1440
     if hours == 0:
         return f"{minutes}m{int(seconds % 60)}s"
