@@ -168,6 +168,7 @@ class Services:
         await self.profiles.sweep()
         await self.exports.sweep()
         await self.exports.give_defaults()
+        await self.object_files.sweep()
         await self.uploads.sweep()
         await self.tasks.start()
         await self.runs.begin((await self.accounts.owner()).id)

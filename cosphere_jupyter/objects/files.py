@@ -21,12 +21,13 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import Connection, Row, func, insert, select
 
-from ..accounts.service import Account
+from ..accounts.service import Account, read_account
 from ..database.engine import Database
 from ..database.schema import now
-from ..errors import AccessDenied, NotFound
+from ..errors import AccessDenied, NotFound, QuotaExceeded
 from ..json_values import is_storable
 from ..permissions.service import Level
+from ..sizes import format_size
 from .log import UPLOADED, note
 from .records import Refused
 from .service import demand
@@ -38,6 +39,8 @@ LONGEST_NAME = 4096
 LONGEST_URL = 8192
 _KEYS = ("object_id", "file_id", "storage", "original_file_name", "base64_content", "hash", "url", "filepath")
 _SCHEMES = ("http", "https", "ftp", "sftp")
+_PART = re.compile(r"[0-9a-f]{2}")
+_CONTENT = re.compile(r"[0-9a-f]{64}(\.[0-9a-f]{16}\.partial)?")
 _HOST = re.compile(r"[\w.~-]+|[0-9A-Fa-f:.]+")
 
 
@@ -98,11 +101,25 @@ class ObjectFiles:
         Raises:
             Refused: the body breaks a rule, or the hash is not that of the content.
             AccessDenied: a path of this machine is asked for.
+            QuotaExceeded: with this file those of the caller would take more than the caller's disk quota.
         """
         values, content = await asyncio.to_thread(_checked, body, object_id)
         if content is not None:
+            size = len(content)
+            await self._database.read(lambda connection: _check_quota(connection, caller.id, size))
             await asyncio.to_thread(self._keep, values["content_digest"], content)
         return await self._database.write(lambda connection: _create(connection, object_id, values, caller))
+
+    async def sweep(self) -> int:
+        """Remove contents that no file has, and what was not written to its end; return how many there were.
+
+        Only while nobody stores a file: what is stored is on the disk before the database knows of it.
+        """
+        removed = 0
+        for part in await asyncio.to_thread(_parts, self._folder):
+            known = await self._database.read(lambda connection, part=part: _digests(connection, part.name))
+            removed += await asyncio.to_thread(_remove_others, part, known)
+        return removed
 
     def _path(self, digest: str) -> Path:
         return self._folder / digest[:2] / digest
@@ -125,6 +142,44 @@ class ObjectFiles:
             _sync(folder)
 
 
+def _parts(folder: Path) -> list[Path]:
+    """Return the folders in which contents lie, each named by the two letters that they begin with."""
+    return sorted(each for each in folder.iterdir() if _PART.fullmatch(each.name)) if folder.is_dir() else []
+
+
+def _remove_others(folder: Path, known: set[str]) -> int:
+    # What is not named as ours stays: somebody has put it there.
+    leftovers = [each for each in folder.iterdir() if _CONTENT.fullmatch(each.name) and each.name not in known]
+    for each in leftovers:
+        each.unlink(missing_ok=True)
+    return len(leftovers)
+
+
+def _digests(connection: Connection, part: str) -> set[str]:
+    digest = object_files.c.content_digest
+    query = select(digest).where(digest >= part, digest < f"{part}g").distinct()
+    return {str(each) for each in connection.execute(query).scalars()}
+
+
+def _check_quota(connection: Connection, account_id: int, size: int) -> None:
+    """All that an account has stored in files of objects takes no more than its disk quota, also what is stored twice.
+
+    Results of requests, files of downloads and bundles count apart.
+    """
+    quota = read_account(connection, account_id).disk_quota
+    if quota is None:
+        return
+    sizes = select(func.coalesce(func.sum(object_files.c.size), 0)).where(object_files.c.user_id == account_id)
+    used = int(connection.execute(sizes).scalar_one())
+    if used + size > quota:
+        raise QuotaExceeded(
+            f"your files of objects take {format_size(used)} and this one {format_size(size)}, and your disk quota is "
+            f"{format_size(quota)}",
+            disk_used=used,
+            disk_quota=quota,
+        )
+
+
 def _sync(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -143,6 +198,8 @@ def _from_row(row: Row[Any]) -> ObjectFile:
 
 def _create(connection: Connection, object_id: int, values: dict[str, Any], caller: Account) -> ObjectFile:
     demand(connection, object_id, caller, Level.WRITE)
+    if values.get("size"):
+        _check_quota(connection, caller.id, values["size"])
     highest = select(func.max(object_files.c.file_id)).where(object_files.c.object_id == object_id)
     last = connection.execute(highest).scalar()
     file_id = 0 if last is None else last + 1

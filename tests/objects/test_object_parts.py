@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import re
@@ -224,3 +225,44 @@ async def test_groups_are_listed_with_their_members(lab: Lab, rosa: Api, otto: A
     assert (await rosa.get("/api/v1/groups/")).json == [shown]
     assert (await rosa.get(f"/api/v1/groups/{group_id}")).json == shown
     assert (await rosa.get("/api/v1/groups/7")).json == {"message": "group 7 does not exist"}
+
+
+async def test_files_of_objects_take_no_more_than_the_disk_quota(lab: Lab, rosa: Api, otto: Api) -> None:
+    await lab.owner.put(f"/accounts/{rosa.account['id']}", {"disk_quota": 20})
+    object_id = await lab.create(rosa)
+    await lab.give(object_id, otto, "write")
+    path = f"/api/v1/objects/{object_id}/files/"
+    assert [(await rosa.post(path, STORED)).status for _ in range(2)] == [201, 201]
+    refused = await rosa.post(path, STORED)
+    told = "your files of objects take 18 bytes and this one 9 bytes, and your disk quota is 20 bytes"
+    assert (refused.status, refused.json) == (400, {"message": told})
+    # What takes nothing has room, and others have a quota of their own.
+    assert (await rosa.post(path, {**STORED, "base64_content": ""})).status == 201
+    assert (await rosa.post(path, {"storage": "url", "url": "https://lab.example/"})).status == 201
+    assert (await otto.post(path, STORED)).status == 201
+    assert len((await rosa.get(path)).json) == 5
+
+
+async def test_of_uploads_at_once_no_more_are_kept_than_the_quota_allows(lab: Lab, rosa: Api) -> None:
+    await lab.owner.put(f"/accounts/{rosa.account['id']}", {"disk_quota": 20})
+    path = f"/api/v1/objects/{await lab.create(rosa)}/files/"
+    bodies = [{**STORED, "base64_content": base64.b64encode(b"12345678%d" % each).decode()} for each in range(6)]
+    answers = await asyncio.gather(*(rosa.post(path, body) for body in bodies))
+    assert sorted(each.status for each in answers) == [201, 201, 400, 400, 400, 400]
+    assert len((await rosa.get(path)).json) == 2
+
+
+async def test_a_start_removes_contents_that_no_file_has(lab: Lab, rosa: Api, services: Any, tmp_path: Path) -> None:
+    path = f"/api/v1/objects/{await lab.create(rosa)}/files/"
+    assert (await rosa.post(path, STORED)).status == 201
+    folder = tmp_path / "workspace" / "files"
+    [kept] = [each for each in folder.rglob("*") if each.is_file()]
+    orphan, part = folder / "ab" / ("ab" * 32), kept.with_name(f"{kept.name}.{'0' * 16}.partial")
+    alien, other = folder / "ab" / "notes.txt", folder / "README"
+    orphan.parent.mkdir()
+    for each in (orphan, part, alien, other):
+        each.write_bytes(b"x")
+    assert await services.object_files.sweep() == 2
+    assert sorted(each for each in folder.rglob("*") if each.is_file()) == sorted([kept, alien, other])
+    assert (await rosa.get(f"{path}0")).json["base64_content"] == STORED["base64_content"]
+    assert await services.object_files.sweep() == 0
