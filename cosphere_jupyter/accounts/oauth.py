@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select, update
 
 from ..database.engine import Database
 from ..errors import CosphereError, Unauthenticated
@@ -100,19 +100,23 @@ class OAuthTokens:
     async def refresh(self, refresh_token: str, client_id: str) -> TokenPair:
         """Return the next pair for a refresh token; ``GrantRefused`` (``invalid_grant``) if it is not good."""
         moment = self._clock()
-        pair = await self._database.write(
-            lambda connection: self._refresh(connection, refresh_token, client_id, moment)
-        )
-        if pair is None:
+        pair = None
+        # Guesses don't get as far as the one thread that writes.
+        if await self._database.read(lambda connection: _is_known(connection, refresh_token)):
+            pair = await self._database.write(
+                lambda connection: self._refresh(connection, refresh_token, client_id, moment)
+            )
             self._known.forget()  # a whole family may have ended
+        if pair is None:
             raise GrantRefused("invalid_grant")
         return pair
 
     async def revoke(self, token: str, client_id: str) -> None:
         """End the sign-in that an access or a refresh token comes from; one that is not good is none to end."""
         moment = self._clock()
-        await self._database.write(lambda connection: _revoke(connection, token, client_id, moment))
-        self._known.forget()
+        if await self._database.read(lambda connection: _is_known(connection, token)):
+            await self._database.write(lambda connection: _revoke(connection, token, client_id, moment))
+            self._known.forget()
 
     async def verify(self, access_token: str) -> Account:
         """Return the account that an access token speaks for, or raise ``Unauthenticated``. It writes nothing."""
@@ -204,16 +208,22 @@ def _store(connection: Connection, new: _New, moment: datetime) -> TokenPair:
     return TokenPair(new.access, new.refresh, ACCESS_SECONDS)
 
 
+def _is_token(token: str) -> ColumnElement[bool]:
+    digest = _digest(token)
+    return or_(oauth_tokens.c.access_digest == digest, oauth_tokens.c.refresh_digest == digest)
+
+
+def _is_known(connection: Connection, token: str) -> bool:
+    return connection.execute(select(oauth_tokens.c.id).where(_is_token(token))).first() is not None
+
+
 def _end_family(connection: Connection, family: str, moment: datetime) -> None:
     is_alive = (oauth_tokens.c.family == family) & oauth_tokens.c.revoked_at.is_(None)
     connection.execute(update(oauth_tokens).where(is_alive).values(revoked_at=moment))
 
 
 def _revoke(connection: Connection, token: str, client_id: str, moment: datetime) -> None:
-    table, digest = oauth_tokens.c, _digest(token)
-    found = select(table.family).where(
-        or_(table.access_digest == digest, table.refresh_digest == digest), table.client_id == client_id
-    )
+    found = select(oauth_tokens.c.family).where(_is_token(token), oauth_tokens.c.client_id == client_id)
     family = connection.execute(found).scalar_one_or_none()
     if family is not None:
         _end_family(connection, family, moment)

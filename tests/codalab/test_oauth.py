@@ -9,6 +9,8 @@ from typing import Any
 
 from codalab.conftest import CLIENT, FORM, PASSWORD, Clock, OAuth, as_command_line
 from support import Answer, Api
+from tornado.httpserver import HTTPServer
+from tornado.testing import bind_unused_port
 
 TOKEN = re.compile(r"[A-Za-z0-9]{30}")
 # One GET of each face; they answer 200 to whoever is known.
@@ -250,3 +252,46 @@ async def test_the_last_sign_in_is_shown(oauth: OAuth, rosa: Api) -> None:
     assert await last_login() is None
     await oauth.password("rosa")
     assert re.fullmatch(r"[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}", await last_login())
+
+
+async def test_a_page_of_a_browser_is_asked_for_no_password(oauth: OAuth, rosa: Api) -> None:
+    for headers, challenge in (({}, "Basic"), ({"Sec-Fetch-Mode": "cors"}, "Bearer")):
+        answer = await oauth.send("token", {**GOOD, "password": "x"}, CLIENT, **headers)
+        assert answer.status == 401 and answer.headers["WWW-Authenticate"].startswith(f"{challenge} ")
+        assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+async def test_a_password_comes_over_tls_or_from_this_machine(
+    oauth: OAuth, rosa: Api, jp_serverapp: Any, services: Any
+) -> None:
+    socket, port = bind_unused_port()
+    server = HTTPServer(jp_serverapp.web_app, xheaders=True)
+    server.add_socket(socket)
+    proxied = OAuth(f"http://127.0.0.1:{port}{jp_serverapp.base_url}cosphere")
+    verified = services.password_verifier._passwords.verifications
+    try:
+        plain = await proxied.send("token", GOOD, CLIENT, **{"X-Forwarded-For": "192.0.2.7"})
+        assert (plain.status, plain.json["error"]) == (403, "invalid_request")
+        assert services.password_verifier._passwords.verifications == verified, "it was not looked at"
+        headers = {"X-Forwarded-For": "192.0.2.7", "X-Forwarded-Proto": "https"}
+        assert (await proxied.send("token", GOOD, CLIENT, **headers)).status == 200
+    finally:
+        server.stop()
+        await server.close_all_connections()
+
+
+async def test_strange_paths_and_parameters_are_the_callers_mistake(oauth: OAuth, owner: Api, rosa: Api) -> None:
+    paths = [
+        "/rest/users/%00", "/rest/users/%ff", "/rest/users/%2e%2e", "/rest/users/" + "x" * 3000,
+        "/rest/groups/%00", "/rest/groups/%ff", "/rest/groups/%2e%2e", "/rest/groups/0x" + "f" * 400,
+        "/rest/groups/_%25", "/rest/oauth2", "/rest/oauth2/authorize", "/rest/oauth2/errors", "/rest/user/x",
+        "/rest/users?keywords=%ff", "/rest/users?keywords=%00", "/rest/users?keywords=.format=%25%25",
+        "/rest/users?keywords=a" + "%25" * 40, "/rest/users?" + "keywords=a&" * 100,
+        "/rest/users?keywords=.disk_used_more_than=" + "9" * 300, "/rest/users?keywords=.disk_used_more_than=nan%25",
+        "/rest/users?keywords=.joined_before=" + "9" * 50, "/rest/users?keywords=.limit=" + "9" * 5000,
+    ]  # fmt: skip
+    for caller in (owner, rosa, owner.of(None)):
+        for path in paths:
+            answer = await caller.get(path)
+            assert 200 <= answer.status < 500, (path[:60], answer.body[:200])
+            assert answer.headers["Content-Type"] == "application/json", path[:60]

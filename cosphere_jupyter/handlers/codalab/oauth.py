@@ -80,6 +80,12 @@ class OAuthHandler(BaseHandler):
             raise GrantRefused("invalid_request", "A parameter is repeated.")
         return form
 
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Answer with an error; a page's own script is not made to pop up the browser's window for passwords."""
+        if "Sec-Fetch-Mode" in self.request.headers:
+            self.challenge = 'Bearer realm="cosphere"'  # type: ignore[misc]
+        super().write_error(status_code, **kwargs)
+
     def error_answer(self, error: BaseException | None, status: int) -> tuple[int, Any]:
         """Return an error as the RFC has it."""
         status, word, description = _describe(error, status)
