@@ -12,6 +12,7 @@ import contextlib
 import time
 from typing import Any
 
+from tornado.escape import utf8
 from tornado.web import HTTPError, stream_request_body
 
 from ...bundles.problems import Refused
@@ -93,8 +94,9 @@ class BlobRootHandler(BlobHandler):
         if self.request.method != "PUT" or self._is_received or not self._is_refused:
             return super().finish(chunk)
         if chunk is not None:
-            self.set_header("Content-Length", str(len(chunk)))
-            self.write(chunk)
+            body = utf8(chunk)
+            self.set_header("Content-Length", str(len(body)))
+            self.write(body)
             self.flush()
         return None
 
