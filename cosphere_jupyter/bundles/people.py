@@ -21,7 +21,8 @@ from .tables import bundle_usage, bundles, worksheets
 from .usage import Usage
 
 # Clients divide by quotas: where there is no limit, one that nobody reaches stands for it.
-ENDLESS_DISK = 2**50
+# 512 t: the command line shows nothing of a thousand and more.
+ENDLESS_DISK = 2**49
 ENDLESS_TIME = 100 * 365 * 86400
 ENDLESS_RUNS = 1000
 LARGEST_NUMBER = 2**53 - 1

@@ -154,7 +154,6 @@ async def test_what_is_wrong_with_a_worksheet_is_told_in_the_apis_words(owner: A
         (await fill(bob, uuid, item(uuid)), 403, f"{who} {need} {uuid} (have none, need all)."),
         (await permit(bob, uuid, UNKNOWN, permission=2), 403, f"{who} {need} {uuid} (have none, need all)."),
         (await bob.post(f"/rest/worksheets/{uuid}/raw", raw=b"x"), 403, f"{who} {need} {uuid} (have none, need all)."),
-        (await bob.get("/rest/worksheets"), 400, "Request must include either 'keywords' or 'specs' query parameter"),
         (await bob.get(f"/rest/worksheets/{UNKNOWN}?include=bogus"), 400, "?include=bogus not supported"),
         (await bob.get("/rest/worksheets?specs=nothing"), 404, "No worksheet found with name 'nothing'"),
         (await bob.get("/rest/worksheets?specs=mine"), 404, "No worksheet found with name 'mine'"),
@@ -168,6 +167,14 @@ async def test_what_is_wrong_with_a_worksheet_is_told_in_the_apis_words(owner: A
     ]
     for answer, status, text in cases:
         assert (answer.status, text_of(answer)) == (status, text)
+
+
+async def test_without_a_keyword_all_that_one_may_see_are_listed(owner: Api, researcher: Api) -> None:
+    await make(owner, "shared")
+    await make(researcher, "mine")
+    await hide(owner, await make(owner, "secret"))
+    found = (await researcher.get("/rest/worksheets")).json["data"]
+    assert {each["attributes"]["name"] for each in found} == {"shared", "mine"}
 
 
 async def test_names_follow_the_rule(owner: Api) -> None:
