@@ -22,7 +22,8 @@ class TaskStatus:
 
     ``status`` is ``queued``, ``executing``, ``success`` or ``error``. ``progress`` is what the task tells of itself:
     any JSON, None while it tells nothing. ``result`` is what came out of a success, ``details`` what an error left.
-    ``name`` and ``parameters`` say what it was asked for, where the server told that.
+    ``name`` and ``parameters`` say what it was asked for, where the server told that; of many or long parameters it
+    tells only the short ones: ``parameters_in_part``.
     """
 
     key: str
@@ -33,12 +34,14 @@ class TaskStatus:
     events: Mapping[str, datetime] = field(default_factory=dict)
     name: str | None = None
     parameters: Mapping[str, Any] | None = None
+    parameters_in_part: Mapping[str, Any] | None = None
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> TaskStatus:
         """Return the status of an answer."""
         status, outcome = str(data["status"]), data.get("result")
         name, parameters = data.get("task_name"), data.get("task_parameters")
+        in_part = data.get("task_parameters_in_part")
         return cls(
             str(data["key"]),
             status,
@@ -48,6 +51,7 @@ class TaskStatus:
             _moments(data.get("events")),
             str(name) if name else None,
             parameters if isinstance(parameters, Mapping) else None,
+            in_part if isinstance(in_part, Mapping) else None,
         )
 
     def __repr__(self) -> str:

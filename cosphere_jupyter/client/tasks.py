@@ -53,11 +53,12 @@ class Task(Html):
         self._tasks = tasks
         # Not every answer names it.
         self._name = status.name or name
-        self._parameters = status.parameters
+        self._parameters, self._in_part = status.parameters, status.parameters_in_part
         self._status = status
 
     def _take(self, status: TaskStatus) -> None:
         self._name, self._parameters = status.name or self._name, status.parameters or self._parameters
+        self._in_part = status.parameters_in_part or self._in_part
         self._status = status
 
     # -- what it is ------------------------------------------------------------------------------------------------
@@ -76,6 +77,11 @@ class Task(Html):
     def parameters(self) -> Mapping[str, Any] | None:
         """What it was asked for, where the server told it: of tasks that a list or a stream gave."""
         return self._parameters
+
+    @property
+    def known_parameters(self) -> Mapping[str, Any]:
+        """What is known of ``parameters``: all, or those that are short where the server told no more, or none."""
+        return self._parameters or self._in_part or {}
 
     @property
     def status(self) -> str:

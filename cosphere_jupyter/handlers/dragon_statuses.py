@@ -25,8 +25,9 @@ TOO_MUCH = "the statuses asked for are too long for one answer: ask for fewer ke
 # Encoded statuses that are kept for the next stream that is told of the same change.
 MOST_KEPT = 512
 LARGEST_KEPT = 16 * 1024
-# Parameters that are longer, as JSON, are not told: streams repeat them.
+# Parameters that are longer, as JSON, are not told, for streams repeat them; the short ones among them are.
 LARGEST_PARAMETERS = 4 * 1024
+LARGEST_PARAMETER = 256
 # Statuses that are rendered before the event loop gets its next turn.
 CHUNK = 200
 
@@ -42,13 +43,16 @@ class StatusRenderer:
     def status(self, task: Task, mount: str, named: bool = False) -> dict[str, Any]:
         """Return a task's status; URLs in it begin with ``mount``. ``named`` adds what is ours and its owner's.
 
-        That is ``task_name``, and ``task_parameters`` unless they are long. A result in a file is not in it.
+        That is ``task_name``, and ``task_parameters``; where these are long, ``task_parameters_in_part``, those of them
+        that are short. A result in a file is not in it.
         """
         status: dict[str, Any] = {"status": task.state.status, "key": task.key, "events": events_of(task)}
         if named:
             status["task_name"] = task.name
             if len(orjson.dumps(task.params)) <= LARGEST_PARAMETERS:
                 status["task_parameters"] = task.params
+            else:
+                status["task_parameters_in_part"] = _short(task.params)
         if task.state.status == "executing" and task.progress is not None:
             status["progress"] = task.progress
         if task.state.status == "error":
@@ -167,3 +171,13 @@ def output_of(outputs: Sequence[Mapping[str, Any]], filename: str | None) -> Map
             if wanted == output["name"]:
                 return output
     return f"'{filename}' is not a valid filename, choose one of: {choices}"
+
+
+def _short(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters that are short, as many as there is room for."""
+    found, room = {}, LARGEST_PARAMETERS
+    for name, value in parameters.items():
+        length = len(orjson.dumps({name: value}))
+        if length <= min(LARGEST_PARAMETER, room):
+            found[name], room = value, room - length
+    return found

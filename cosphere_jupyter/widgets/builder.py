@@ -241,7 +241,9 @@ class RequestBuilder(Panel):
             query = self._read()
             if query is not None:
                 self._python.text, self._json.text = query_call(query), spec_json(query)
-            self._running.allow(query is not None)
+            # Code of what was right before is not to be copied for what stands there now.
+            self._python.is_stale = self._json.is_stale = query is None
+            self._running.follow(query)
             if query != self.query:
                 self.set_trait("query", query)
                 self._estimate(query)
@@ -250,7 +252,7 @@ class RequestBuilder(Panel):
         """Return the query that the controls say; None while something is wrong, which is told beside its control."""
         seed, wrong_seed = self._read_seed()
         self._seed_wrong.complain(wrong_seed) if wrong_seed else self._seed_wrong.say("")
-        if not self.columns or wrong_seed or any(row.filter is None for row in self._filters):
+        if self._show_reasons(bool(wrong_seed)):
             return None
         query = self.table.select(*self.columns).where(*self.filters)
         ratio = round(float(self._sample.value), 9)
@@ -278,11 +280,16 @@ class RequestBuilder(Panel):
             same = [each for each in self.filters if each.name == row.column.name]
             row.show_state(same, row.column.name not in seen)
             seen.add(row.column.name)
-        broken = dict.fromkeys(clean(row.column.name) for row in self._filters if row.filter is None)
-        # Filters may be many; this stands beside the button.
-        self._wrong.complain(
-            f"Something is wrong with the filter on {', '.join(broken)}."
-        ) if broken else self._wrong.say("")
+
+    def _show_reasons(self, is_seed_wrong: bool) -> bool:
+        """Show beside the button why it cannot be pressed, for what is wrong may be far up; tell whether it cannot."""
+        reasons = [] if self.columns else ["No column is chosen."]
+        if broken := dict.fromkeys(clean(row.column.name) for row in self._filters if row.filter is None):
+            reasons.append(f"Something is wrong with the filter on {', '.join(broken)}.")
+        if is_seed_wrong:
+            reasons.append("Something is wrong with the seed of the sample.")
+        self._wrong.complain(" ".join(reasons)) if reasons else self._wrong.say("")
+        return bool(reasons)
 
     def _estimate(self, query: Query | None) -> None:
         if query is None:

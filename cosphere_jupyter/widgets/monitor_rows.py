@@ -48,7 +48,7 @@ def row(task: Task, heard: float, is_busy: bool = False) -> dict[str, Any]:
 
 def title(task: Task) -> str:
     """Return the name of its table, of its typed download, or its own."""
-    parameters = task.parameters or {}
+    parameters = task.known_parameters
     named = {REQUEST: "catalogue_item", PROFILE: "catalogue_item", DOWNLOAD: "download_type"}.get(task.name or "")
     return clean(parameters.get(named or "") or task.name or "a task", LONGEST_TITLE)
 
@@ -60,7 +60,7 @@ def kind(task: Task) -> str:
 
 def _note(task: Task) -> str:
     """What tells it from others of its kind."""
-    parameters = task.parameters or {}
+    parameters = task.known_parameters
     if task.name == REQUEST:
         return _selection(parameters.get("spec"))
     if task.name == DOWNLOAD:
@@ -129,7 +129,7 @@ def can_load(task: Task) -> bool:
 
 def request_id(task: Task) -> int | None:
     """Return the id of the request that a task works for."""
-    found = (task.parameters or {}).get("request_id") if task.name == REQUEST else None
+    found = task.known_parameters.get("request_id") if task.name == REQUEST else None
     return found if isinstance(found, int) else None
 
 

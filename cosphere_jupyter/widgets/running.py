@@ -39,8 +39,9 @@ class Running(ipywidgets.VBox):
         self._cancel = button("Cancel", self.cancel, tooltip="Leave the request")
         self._load = button("Load as DataFrame", self._on_load)
         self._bar = ipywidgets.FloatProgress(min=0.0, max=1.0, layout=ipywidgets.Layout(width="160px", margin="0 4px"))
-        self._line = Message()
-        self._row = ipywidgets.HBox([self._bar, self._line, self._cancel, self._load])
+        self._line, self._changed = Message(), Message()
+        self._asked: Query | None = None
+        self._row = ipywidgets.HBox([self._bar, self._line, self._changed, self._cancel, self._load])
         first = ipywidgets.HBox([self._ask, size])
         for row in (first, self._row):
             row.add_class("cosphere-running")
@@ -55,9 +56,12 @@ class Running(ipywidgets.VBox):
         """What is said of the request."""
         return self._line.text
 
-    def allow(self, is_allowed: bool) -> None:
-        """Let it be asked for, or not while something is wrong."""
-        self._ask.disabled = not is_allowed
+    def follow(self, query: Query | None) -> None:
+        """Let what the form says now be asked for, or not while something is wrong (None)."""
+        self._ask.disabled = query is None
+        # What is said here is about what was asked for, not about what stands above it now.
+        is_other = self._asked is not None and query != self._asked
+        self._changed.say("The form has changed since then." if is_other else "")
 
     # -- asking and watching ---------------------------------------------------------------------------------------
 
@@ -69,6 +73,8 @@ class Running(ipywidgets.VBox):
             if query is None:
                 return
             self._watched = watched = object()
+            self._asked = query
+            self.follow(query)
             self._line.say("Asking …")
             self._show_rows(None)
             builder._work(

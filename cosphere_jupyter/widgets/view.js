@@ -2,6 +2,8 @@
 // elements and inline SVG. Text is only ever set as text, and nothing is fetched from anywhere.
 
 const WIDTH = 250, PLOT = 182, LINE = 12, LABEL = 84, BAR = 88, FEWEST = 8;
+// Texts of so many letters may be cut where they stand; then they are told whole to whoever points there.
+const LONG = 24;
 
 function set(node, attributes) {
   for (const [name, value] of Object.entries(attributes)) {
@@ -234,13 +236,11 @@ function renderList({ model, el }) {
     const title = make("div", { class: "cosphere-title" }, many ? make("span", { class: "cosphere-check", "aria-hidden": "true" }) : null,
       make("bdi", { class: "cosphere-name" }, item.title), item.facts ? make("span", { class: "cosphere-facts" }, item.facts) : null);
     const node = make("div", { class: "cosphere-option", role: "option", id: `${id}-${place}` }, title);
-    if (item.note || item.by) {
-      const by = item.by ? make("span", { class: "cosphere-by", title: "maintained by" }, make("bdi", {}, item.by)) : null;
-      node.append(make("div", { class: "cosphere-note" }, make("bdi", { class: "cosphere-short" }, item.note ?? ""), by));
-    }
-    if (item.tags?.length) {
-      node.append(make("div", { class: "cosphere-tags" }, ...item.tags.map(([text, kind]) => make("span", { class: `cosphere-tag cosphere-${kind}` }, text))));
-    }
+    const by = item.by ? make("span", { class: "cosphere-by", title: `maintained by ${item.by}` }, make("bdi", {}, item.by)) : null;
+    if (item.note) node.append(make("div", { class: "cosphere-note" }, make("bdi", { class: "cosphere-short" }, item.note), by));
+    // Without a note there is no line for it alone.
+    const tags = (item.tags ?? []).map(([text, kind]) => make("span", { class: `cosphere-tag cosphere-${kind}`, title: text.length > LONG && text }, text));
+    if (tags.length || (by && !item.note)) node.append(make("div", { class: "cosphere-tags" }, ...tags, item.note ? null : by));
     node.addEventListener("click", () => {
       move(place, false);
       choose(place);
@@ -306,7 +306,8 @@ function renderList({ model, el }) {
 // -- tables ----------------------------------------------------------------------------------------------------------
 
 function cell(value, kind, tag = "td") {
-  const node = make(tag, { class: `cosphere-${kind}`, scope: tag === "th" ? "row" : null });
+  const is_cut = kind === "line" && typeof value === "string" && value.length > LONG;
+  const node = make(tag, { class: `cosphere-${kind}`, scope: tag === "th" ? "row" : null, title: is_cut && value });
   if (value === null) node.append(make("em", { class: "cosphere-faint" }, "null"));
   else if (typeof value === "object") node.append(value.bins || value.bars ? chart(value) : make("em", { class: "cosphere-faint" }, value.title));
   else node.append(make("bdi", {}, value));
@@ -316,7 +317,7 @@ function cell(value, kind, tag = "td") {
 function renderTable({ model, el }) {
   function redraw() {
     const headings = model.get("headings"), kinds = model.get("kinds");
-    const head = headings.map((text, place) => make("th", { scope: "col", class: `cosphere-${kinds[place]}` }, text));
+    const head = headings.map((text, place) => make("th", { scope: "col", class: `cosphere-${kinds[place]}`, title: text.length > LONG && text }, text));
     const body = model.get("rows").map((row) => make("tr", {}, ...row.map((value, place) => cell(value, kinds[place], kinds[place] === "head" ? "th" : "td"))));
     const table = make("table", { "aria-label": model.get("label") }, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...body));
     const more = model.get("more");
@@ -330,8 +331,12 @@ function renderTable({ model, el }) {
 
 function renderCode({ model, el }) {
   const code = make("code"), button = make("button", { type: "button", class: "cosphere-copy" }, "Copy");
-  const box = make("pre", { tabindex: 0, "aria-label": model.get("label") }, code);
-  const show = () => (code.textContent = model.get("text"));
+  const box = make("pre", { tabindex: 0, "aria-label": model.get("label") }, code), frame = make("div", { class: "cosphere-code" }, box, button);
+  function show() {
+    code.textContent = model.get("text");
+    button.disabled = model.get("is_stale");
+    frame.classList.toggle("cosphere-stale", button.disabled);
+  }
   async function copy() {
     try {
       await navigator.clipboard.writeText(code.textContent);
@@ -345,9 +350,9 @@ function renderCode({ model, el }) {
   }
   set(button, { "aria-label": `Copy: ${model.get("label")}` });
   button.addEventListener("click", copy);
-  el.append(make("div", { class: "cosphere-code" }, box, button));
+  el.append(frame);
   show();
-  model.on("change:text", show);
+  model.on("change:text change:is_stale", show);
 }
 
 // A letter that is typed into a list of ours is none of the notebook's commands ("a" would insert a cell). Keys with

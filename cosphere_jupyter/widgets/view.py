@@ -50,6 +50,7 @@ class Code(View):
 
     part = traitlets.Unicode("code").tag(sync=True)
     text = traitlets.Unicode().tag(sync=True)
+    is_stale = traitlets.Bool(False, help="Whether it no longer says what the form says.").tag(sync=True)
 
 
 class Table(View):

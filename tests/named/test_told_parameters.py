@@ -42,6 +42,17 @@ async def test_who_knows_a_key_is_not_told_what_the_task_was_asked_for(owner: Ap
     assert "task_parameters" not in task and "task_parameters" not in status
 
 
+async def test_of_long_parameters_the_short_ones_are_told_by_themselves(owner: Api) -> None:
+    long = {"name": "a" * 5000, "shout": True}
+    await owner.post("/v1/create", {"tasks": {"task_name": "hello", **long}, "block": True})
+    (listed,) = (await owner.get("/v1/tasks")).json
+    assert listed["task_parameters_in_part"] == {"shout": True} and "task_parameters" not in listed
+    many = {f"parameter_{number}": number for number in range(1000)}
+    await owner.post("/v1/create", {"tasks": {"task_name": "hello", **many}, "block": True})
+    newest, _ = (await owner.get("/v1/tasks")).json
+    assert 100 < len(newest["task_parameters_in_part"]) < 300
+
+
 async def test_long_parameters_are_left_out(owner: Api) -> None:
     await owner.post("/v1/create", {"tasks": {"task_name": "hello", "name": "a" * 5000}, "block": True})
     (listed,) = (await owner.get("/v1/tasks")).json

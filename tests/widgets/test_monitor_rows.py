@@ -42,6 +42,16 @@ def test_a_request_is_named_by_its_table_and_told_apart_by_its_selection() -> No
     assert (shown["queued"], shown["started"], shown["completed"]) == tuple(QUEUED.timestamp() + s for s in (0, 1, 3))
 
 
+def test_a_request_for_thousands_of_columns_has_its_name_and_can_be_loaded() -> None:
+    """Of long parameters the server tells only the short ones."""
+    in_part = {name: value for name, value in OF_REQUEST.items() if name != "spec"}
+    shown = rows.row(task("download", parameters_in_part=in_part, result={"rows": 3, "bytes": 70}), 0.0)
+    assert (shown["title"], shown["kind"], shown["note"]) == ("flights", "request", "")
+    assert shown["actions"] == ["load"]
+    failed = rows.row(task("download", "error", parameters_in_part=in_part, result=None), 0.0)
+    assert failed["actions"] == [], "what it was asked for is not known"
+
+
 def test_a_typed_download_can_be_loaded_if_its_file_has_rows() -> None:
     parameters = {"download_type": "catalogue", "info": {"format": "parquet"}}
     result = {"download_id": "a-b", "rows": 6, "size": 900, "file": "catalogue.parquet"}

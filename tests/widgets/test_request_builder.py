@@ -65,11 +65,13 @@ def test_it_begins_with_all_columns_and_rows(builder: RequestBuilder, flights: T
 def test_columns_are_chosen_in_the_order_of_choosing(builder: RequestBuilder) -> None:
     click(builder, "None")
     assert builder.query is None and builder._count.text == "Choose at least one column."
-    assert buttons(builder, "Request")[0].disabled
+    assert buttons(builder, "Request")[0].disabled and builder._wrong.text == "No column is chosen."
+    assert builder._python.is_stale and builder._json.is_stale, "the code is that of what was chosen before"
     for key in ("dest", "year", "carrier", "year", "nosuch", None):
         builder._columns._handle_custom_msg({"toggle": key}, [])
     assert builder.query.columns == ("dest", "carrier") and builder._wrong.text == ""
     assert builder._python.text == 'ws.catalogue["flights"].select("dest", "carrier")'
+    assert not builder._python.is_stale and not builder._json.is_stale
     assert not buttons(builder, "Request")[0].disabled
     builder.columns = ["year", "year", "month"]
     assert builder.columns == ("year", "month")
@@ -235,6 +237,7 @@ def test_a_sample_and_its_seed(builder: RequestBuilder) -> None:
     assert builder.query is None and builder._seed_wrong.text == "A seed is a whole number, not 'seven'."
     builder._seed.set_state({"value": str(2**64)})
     assert builder._seed_wrong.text == "This seed is too large."
+    assert builder._wrong.text == "Something is wrong with the seed of the sample."
     builder.sample(1.0)
     assert "randomize_ratio" not in builder.query.spec
 
@@ -324,6 +327,11 @@ def test_a_request_is_sent_watched_and_loaded(builder: RequestBuilder, real: Rea
     assert len(frame) == len(expected) and list(frame.columns) == ["carrier", "dep_delay"]
     assert int(frame.dep_delay.sum()) == int(expected.dep_delay.sum())
     assert builder.state == f"Loaded: {len(frame):,} rows, 2 columns in .dataframe"
+    assert builder._running._changed.text == ""
+    builder.sample(0.5)
+    assert builder._running._changed.text == "The form has changed since then."
+    builder.sample(1.0)
+    assert builder._running._changed.text == ""
 
 
 def test_only_the_newest_request_is_watched(builder: RequestBuilder) -> None:
