@@ -20,8 +20,11 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:
+    from .client.bundle import Bundle
     from .client.errors import (
         ApiError,
+        BundleFailed,
+        BundleTimeout,
         CosphereError,
         DownloadFailed,
         DownloadTimeout,
@@ -53,6 +56,7 @@ if TYPE_CHECKING:
     from .client.statuses import TaskStatus
     from .client.task_groups import TaskGroup
     from .client.tasks import Task
+    from .client.worksheets import Worksheet
     from .client.workspace import Workspace
     from .widgets.browser import CatalogueBrowser
     from .widgets.builder import RequestBuilder
@@ -63,6 +67,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ApiError",
+    "Bundle",
+    "BundleFailed",
+    "BundleTimeout",
     "CatalogueBrowser",
     "CosphereError",
     "Distribution",
@@ -99,6 +106,7 @@ __all__ = [
     "TypedDownload",
     "UnknownColumn",
     "UnknownTable",
+    "Worksheet",
     "Workspace",
     "__version__",
 ]
@@ -106,6 +114,8 @@ __all__ = [
 # Where the public names live; what is not listed here is an error of the client.
 _HOMES = {
     "Workspace": ".client.workspace",
+    "Bundle": ".client.bundle",
+    "Worksheet": ".client.worksheets",
     "Filter": ".client.query",
     "Estimate": ".client.estimates",
     "LabObject": ".client.objects",

@@ -22,6 +22,8 @@
     ├── TaskTimeout             waiting for tasks took longer than asked for; also a TimeoutError
     ├── DownloadFailed          the file of a typed download could not be made; the server's words
     ├── DownloadTimeout         waiting for it took longer than asked for; also a TimeoutError
+    ├── BundleFailed            a bundle has failed or was killed; has the bundle
+    ├── BundleTimeout           waiting for it took longer than asked for; also a TimeoutError
     ├── ResultUnreadable        the files of a result could not be fetched whole, or read
     └── ResultTooLarge          the result does not fit into memory; also a MemoryError
 
@@ -152,6 +154,18 @@ class DownloadTimeout(CosphereError, TimeoutError):
     """Waiting for a typed download took longer than asked for. It goes on; wait again."""
 
 
+class BundleFailed(CosphereError):
+    """A bundle has failed, or was killed; the text is what the server says. ``bundle`` is that bundle."""
+
+    def __init__(self, message: str, bundle: Any = None) -> None:
+        super().__init__(message)
+        self.bundle = bundle
+
+
+class BundleTimeout(CosphereError, TimeoutError):
+    """Waiting for a bundle took longer than asked for. It goes on; wait again or kill it."""
+
+
 class ResultUnreadable(CosphereError):
     """The files of a result could not be fetched whole, or cannot be read."""
 
@@ -215,7 +229,12 @@ def error_text(result: Any) -> str:
 
 
 def _by_field(errors: Any) -> Any:
-    """Return the tasks API's list of ``{"name", "location", "description"}`` as messages by field."""
+    """Return the tasks API's list of ``{"name", "location", "description"}`` as messages by field.
+
+    Of the CodaLab API's ``{"status", "detail"}`` the details are left.
+    """
+    if isinstance(errors, list) and errors and all(isinstance(each, Mapping) and "detail" in each for each in errors):
+        return [str(each["detail"]) for each in errors]
     if not isinstance(errors, list) or not all(isinstance(each, Mapping) and "description" in each for each in errors):
         return errors
     found: dict[str, list[str]] = {}

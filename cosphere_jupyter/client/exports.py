@@ -148,11 +148,7 @@ class TypedDownload(Html):
         matters), those of JSON lines are Python's.
         """
         with tempfile.TemporaryDirectory(prefix="cosphere-") as folder:
-            path = self.save(folder, progress)
-            reader = _READERS.get(path.suffix.lower())
-            if reader is None:
-                raise ResultUnreadable(f"{path.name!r} is no file of rows; save() fetches it as it is")
-            return reader(path, dtype_backend)
+            return rows_of(self.save(folder, progress), dtype_backend)
 
     # -- without blocking the event loop ---------------------------------------------------------------------------
 
@@ -265,6 +261,14 @@ class TypedDownloads(Html):
 
 
 # -- files of rows ---------------------------------------------------------------------------------------------------
+
+
+def rows_of(path: Path, dtype_backend: DtypeBackend) -> pd.DataFrame:
+    """Return the rows of a file by its name's ending: Parquet, Arrow, CSV or lines of JSON."""
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise ResultUnreadable(f"{path.name!r} is no file of rows; save() fetches it as it is")
+    return reader(path, dtype_backend)
 
 
 def _of_arrow(read: Callable[[Path], pa.Table]) -> Callable[[Path, DtypeBackend], pd.DataFrame]:

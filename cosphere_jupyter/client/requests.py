@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from ..widgets.results import Results
+    from .bundle import Bundle
     from .query import Query
     from .workspace import Workspace
 
@@ -251,6 +252,14 @@ class Request(Html):
         from ..widgets.results import Results
 
         return Results(self)
+
+    def freeze(self, name: str, **options: Any) -> Bundle:
+        """Wait for the rows and keep them for ever, as a bundle that knows this request; nothing is copied if possible.
+
+        >>> bundle = request.freeze("late-flights")
+        >>> bundle.request, bundle.origin
+        """
+        return self._workspace.bundles.freeze(self.wait(), name, **options)
 
     def _load(self, cache: bool, progress: bool, fits_on_disk: bool) -> pa.Table:
         self.wait(progress=progress)

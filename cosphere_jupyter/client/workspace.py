@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from . import cache as caches
+from .bundles import Bundles
 from .cache import Cache
 from .catalogue import Catalogue
 from .columns import Account
@@ -22,11 +24,13 @@ from .objects import Objects
 from .request_list import Requests
 from .signing import Board, SignIn
 from .tasks import Tasks
+from .worksheets import Worksheets
 
 if TYPE_CHECKING:
     from ..widgets.browser import CatalogueBrowser
     from ..widgets.builder import RequestBuilder
     from ..widgets.monitor import TaskMonitor
+    from .bundle import Bundle
     from .query import Query
     from .table import Table
 
@@ -68,6 +72,8 @@ class Workspace(Html):
         self.downloads = TypedDownloads(self)
         self.actions = Actions(self)
         self.objects = Objects(self)
+        self.bundles = Bundles(self)
+        self.worksheets = Worksheets(self)
         self.loader = Loader(self.http, self.cache)
         self._opening = threading.Lock()
         self._monitor: TaskMonitor | None = None
@@ -123,6 +129,25 @@ class Workspace(Html):
         if show is not None:
             self._monitor.show = show
         return self._monitor
+
+    def run(self, command: str, dependencies: Mapping[str, Any] | None = None, **options: Any) -> Bundle:
+        """Run a command on the server and return its bundle, at once; ``wait()`` waits for what comes out.
+
+        >>> run = ws.run("python train.py", {"train.py": script, "data": numbers}, memory="4g", time="2h")
+        >>> run.wait().text("stdout")
+
+        ``dependencies`` are bundles by the paths at which the command sees them: handles, uuids, names, ``name/path``,
+        or a pair of one and a path. Everything that the command leaves in its folder is in the bundle. Options are
+        ``name``, ``description``, ``tags``, ``worksheet``, and limits: ``time``, ``memory``, ``disk``, ``cpus``, ….
+        """
+        return self.bundles.run(command, dependencies, **options)
+
+    def make(self, dependencies: Mapping[str, Any], **options: Any) -> Bundle:
+        """Put bundles, or parts of them, together in a new one, and return it.
+
+        >>> ws.make({"train": "numbers/part-1.csv", "model": (run, "model.bin")}, name="both")
+        """
+        return self.bundles.make(dependencies, **options)
 
     def close(self) -> None:
         """Close the connections, and wait until results that are being kept are written."""
