@@ -176,15 +176,22 @@ class VersionHandler(SamplesHandler):
     async def get(self, object_id: str, version_id: str) -> None:
         """Show a version."""
         ids, service = (self.path_id(object_id), self.path_id(version_id)), self.services.objects
-        etag = etag_of(*ids)
-        self.set_header("ETag", etag)
-        if etag in self.request.headers.get("If-None-Match", ""):
-            await service.read(*ids, self.account)
-            self.set_status(304)
-            self.finish()
-            return
-        # A user's name may change without anything of objects.
-        await self.send_kept(None if self.argument("embed_user") else service.state(), lambda: self._read(*ids))
+        is_embedding = any(map(self.argument, ("embed_user", "embed_action")))
+        if not is_embedding:
+            # A version itself never changes; whether the caller may still read it is asked each time.
+            self.set_header("ETag", etag_of(*ids))
+            self.set_header("Cache-Control", "private, no-cache")
+            if self._has_it(etag_of(*ids)):
+                await service.read(*ids, self.account)
+                self.set_status(304)
+                self.finish()
+                return
+        # The name of a user may change without anything of objects.
+        await self.send_kept(None if is_embedding else service.state(), lambda: self._read(*ids))
+
+    def _has_it(self, etag: str) -> bool:
+        told = self.request.headers.get("If-None-Match", "")
+        return told.strip() == "*" or etag in told
 
     async def _read(self, object_id: int, version_id: int) -> bytes:
         services, more = self.services, dict[str, Any]()

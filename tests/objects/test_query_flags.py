@@ -25,7 +25,11 @@ async def test_action_and_user_are_embedded(lab: Lab, rosa: Api) -> None:
         "is_readonly": False,
     }
     await lab.owner.put(f"/accounts/{rosa.account['id']}", {"name": "Rosa the Second"})
-    assert (await rosa.get(f"{path}?embed_user=1")).json["user"]["name"] == "Rosa the Second"
+    renamed = await rosa.get(f"{path}?embed_user=1", headers={"If-None-Match": '"1.0"'})
+    assert renamed.status == 200 and renamed.json["user"]["name"] == "Rosa the Second"
+    assert "ETag" not in renamed.headers
+    again = await rosa.get(path, headers={"If-None-Match": "*"})
+    assert (again.status, again.headers["ETag"], again.headers["Cache-Control"]) == (304, '"1.0"', "private, no-cache")
 
 
 async def test_lists_tell_which_objects_refer_to_each(lab: Lab, rosa: Api, otto: Api) -> None:
