@@ -32,6 +32,8 @@ LAUNCHER = Path(__file__).with_name("run_launch.py")
 NOT_STARTED = 125
 # How long a process that was asked to end may take.
 GRACE_SECONDS = 3.0
+# What even KILL does not end (it waits for a disk, say) is not waited for any longer.
+GIVE_UP_SECONDS = 30.0
 LOOK_SECONDS = 0.1
 MEMORY_SECONDS = 0.25
 TELL_SECONDS = 2.0
@@ -259,12 +261,14 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         _signal(descendants(), signal.SIGKILL, without=process.pid)
         with suppress(subprocess.TimeoutExpired):
             process.wait(GRACE_SECONDS / 3)
-    while left := [each for each in descendants() if each.is_running()]:
+    deadline = time.monotonic() + GIVE_UP_SECONDS
+    while (left := [each for each in descendants() if each.is_running()]) and time.monotonic() < deadline:
         _signal(left, signal.SIGKILL)
         process.poll()
         _reap(left, process.pid)
         time.sleep(0.01)
-    process.wait()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(GRACE_SECONDS)
 
 
 def _signal(processes: Iterable[psutil.Process], number: int, without: int | None = None) -> None:

@@ -66,7 +66,8 @@ def _become(libc: Any, launch: dict[str, Any]) -> None:
     """Turn this process into the command's shell; it does not return."""
     try:
         # In namespaces of its own, the process that waits is not to be seen as the parent.
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if sys.platform == "linux":
+            libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if launch["walls"]:
             _build_walls(libc, launch)
         _limit(launch)
@@ -80,7 +81,8 @@ def _become(libc: Any, launch: dict[str, Any]) -> None:
 
 
 def _die_with(libc: Any, parent: int) -> None:
-    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if sys.platform == "linux":
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(NOT_STARTED)
 

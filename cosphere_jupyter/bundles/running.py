@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from logging import Logger
 from pathlib import Path
@@ -18,6 +18,7 @@ from weakref import WeakValueDictionary
 
 from sqlalchemy import Connection
 
+from ..accounts.service import Account, read_account
 from ..database.engine import Database
 from ..errors import ExecutionError, Unavailable
 from ..tasks import records as tasks
@@ -59,6 +60,10 @@ CUT_OFF = "The server stopped while this was at work; it was not run again."
 STORE_SECONDS = 5.0
 
 
+# Raises ``AccessDenied`` unless an account may start runs.
+Demand = Callable[[Connection, Account], None]
+
+
 @dataclass(frozen=True)
 class Place:
     """Where runs are at work: their folders, the workspace's own folder (hidden from them), the deployment's limits."""
@@ -71,8 +76,12 @@ class Place:
 class BundleTask:
     """What the engine does for tasks named ``run`` or ``make``; see ``TaskKind``."""
 
-    def __init__(self, name: str, database: Database, engine: TaskEngine, place: Place, log: Logger) -> None:
+    def __init__(
+        self, name: str, database: Database, engine: TaskEngine, place: Place, demand: Demand, log: Logger
+    ) -> None:
+        """``demand`` is asked before a run begins."""
         self.name = name
+        self._demand = demand
         self._database = database
         self._engine = engine
         self._place = place
@@ -100,6 +109,8 @@ class BundleTask:
             raise ExecutionError("the bundle of this task is gone, or has ended")
         if "kill" in bundle.metadata.get("actions", ()):
             raise ExecutionError(KILL_REQUESTED)
+        if bundle.bundle_type == RUN:
+            self._demand(connection, read_account(connection, bundle.owner_id))
         if (problem := problem_of(connection, bundle)) is not None:
             raise ExecutionError(problem)
         usage = read_usage(connection, bundle.owner_id)

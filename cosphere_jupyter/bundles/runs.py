@@ -87,7 +87,7 @@ class Runs:
         self._allowed = allowed
         self._log = log
         self._owner_id: int | None = None
-        self._kinds = {name: BundleTask(name, database, engine, place, log) for name in (RUN, MAKE)}
+        self._kinds = {name: BundleTask(name, database, engine, place, self.demand, log) for name in (RUN, MAKE)}
         for kind in self._kinds.values():
             engine.register(kind)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -159,7 +159,7 @@ class Runs:
 
     def demand(self, connection: Connection, account: Account) -> None:
         """Raise ``AccessDenied`` unless an account may start runs here."""
-        if not self.may_run(account):
+        if not (account.is_active and self.may_run(account)):
             name = user_name_of(connection, account)
             raise AccessDenied(
                 f"User {name} may not start runs on this server: its operator has not allowed it "

@@ -47,11 +47,11 @@ async def test_one_empty_key_makes_a_copy_of_the_target_itself(bench):
     assert await bench.has_tidied()
 
 
-@pytest.mark.parametrize("path", ["none", "../x", "train/a.txt/x", "away", "away/hostname"])
-async def test_parts_that_are_not_there_fail_a_make(bench, path):
+async def test_parts_that_are_not_there_fail_a_make(bench):
     tree = await bench.dataset({"train/a.txt": "A\n"})
     (bench.contents(tree) / "away").symlink_to("/etc")
-    for key in ("x", ""):
+    paths = ["none", "../x", "train/a.txt/x", "away", "away/hostname"]
+    for key, path in [*(("x", path) for path in paths), *(("", path) for path in paths)]:
         ended = await bench.ended(await bench.make((key, tree.uuid, path)))
         assert (ended.state, ended.metadata["failure_message"]) == ("failed", f"Invalid dependency {tree.uuid}/{path}")
         assert (ended.location, ended.data_size) == (None, 0)
