@@ -1,13 +1,15 @@
-"""Values of metadata as searches compare them: a text, and a number where it means one."""
+"""Values of metadata as searches compare them: a text, a number where it means one, and words in small letters."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .durations import parse_bytes, parse_seconds
 
+# Stands between words, so that a text is not found across two of them.
+BETWEEN = "\x1e"
 # Keys whose texts are sizes or durations.
 _PARSERS = {"request_memory": parse_bytes, "request_disk": parse_bytes, "request_time": parse_seconds}
 
@@ -34,3 +36,14 @@ def number_of(key: str, text: str) -> float | None:
     except ValueError:
         return None
     return number if math.isfinite(number) else None
+
+
+def label_of(uuid: str, name: str) -> str:
+    """Return the text in which a word is looked for."""
+    return f"{uuid}{BETWEEN}{name}".lower()
+
+
+def words_of(uuid: str, command: str | None, metadata: Mapping[str, Any]) -> str:
+    """Return the text in which a word is looked for that may stand anywhere."""
+    texts = [text for key, value in metadata.items() for text, _ in values_of(key, value)]
+    return BETWEEN.join([uuid, command or "", *dict.fromkeys(texts)]).lower()

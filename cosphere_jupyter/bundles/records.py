@@ -16,8 +16,8 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 from ..database.schema import now
 from ..permissions.service import Level, Permission, Subject, forget_all, give
 from .ids import new_uuid as new_uuid
-from .metadata_index import values_of
-from .tables import bundle_dependencies, bundle_metadata, bundles, worksheet_items
+from .metadata_index import label_of, values_of, words_of
+from .tables import bundle_dependencies, bundle_metadata, bundle_words, bundles, worksheet_items
 
 RESOURCE = "bundle"
 BUNDLE_TYPES = ("dataset", "run", "make", "program")
@@ -150,6 +150,8 @@ def store_bundle(connection: Connection, new: NewBundle) -> Bundle:
         ]
         connection.execute(insert(bundle_dependencies), rows)
     _index(connection, bundle_id, {}, metadata)
+    words = {"label": label_of(new.uuid, values["name"]), "words": words_of(new.uuid, new.command, metadata)}
+    connection.execute(insert(bundle_words).values(bundle_id=bundle_id, **words))
     give(connection, RESOURCE, bundle_id, Permission(Subject("account", new.owner_id), Level.GRANT))
     return Bundle(id=bundle_id, dependencies=parents, **values)
 
@@ -169,6 +171,11 @@ def update_bundle(connection: Connection, bundle: Bundle, **changes: Any) -> Bun
         metadata = {key: value for key, value in {**stored, **given}.items() if value is not None}
         _index(connection, bundle.id, stored, metadata)
         wanted |= {"metadata": metadata, "name": str(metadata.get("name") or "")}
+        if metadata != stored:
+            words = words_of(bundle.uuid, wanted.get("command", bundle.command), metadata)
+            label = label_of(bundle.uuid, wanted["name"])
+            is_it = bundle_words.c.bundle_id == bundle.id
+            connection.execute(update(bundle_words).where(is_it).values(label=label, words=words))
         wanted["data_size"] = int(metadata.get("data_size") or 0)
     wanted["updated_at"] = now()
     connection.execute(update(bundles).where(bundles.c.id == bundle.id).values(wanted))
@@ -180,6 +187,7 @@ def delete_bundles(connection: Connection, uuids: Iterable[str]) -> None:
     for part in _parts(list(uuids)):
         ids = list(connection.execute(select(bundles.c.id).where(bundles.c.uuid.in_(part))).scalars())
         connection.execute(delete(worksheet_items).where(worksheet_items.c.bundle_uuid.in_(part)))
+        connection.execute(delete(bundle_words).where(bundle_words.c.bundle_id.in_(ids)))
         connection.execute(delete(bundle_metadata).where(bundle_metadata.c.bundle_id.in_(ids)))
         connection.execute(delete(bundle_dependencies).where(bundle_dependencies.c.bundle_id.in_(ids)))
         connection.execute(delete(bundles).where(bundles.c.id.in_(ids)))

@@ -61,12 +61,25 @@ bundle_metadata = Table(
     "bundle_metadata",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("bundle_id", ForeignKey("bundles.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("bundle_id", ForeignKey("bundles.id", ondelete="CASCADE"), nullable=False),
     Column("key", String(64), nullable=False),
     Column("value", Text, nullable=False),
     Column("number", Float),
-    Index("ix_bundle_metadata_key_value", "key", "value"),
-    Index("ix_bundle_metadata_key_number", "key", "number"),
+    Index("ix_bundle_metadata_bundle_id_key", "bundle_id", "key"),
+    # With the bundle, so that searches need not look at the rows themselves.
+    Index("ix_bundle_metadata_key_value", "key", "value", "bundle_id"),
+    Index("ix_bundle_metadata_key_number", "key", "number", "bundle_id"),
+)
+
+# What words are looked for in, in small letters: an index of pieces of three letters, ``bundle_words_index``, is kept
+# of both columns by triggers (migration 0007).
+bundle_words = Table(
+    "bundle_words",
+    metadata,
+    Column("bundle_id", ForeignKey("bundles.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    # The uuid and the name; then the uuid, the command and every value of the metadata. U+001E stands between them.
+    Column("label", Text, nullable=False, index=True),
+    Column("words", Text, nullable=False),
 )
 
 bundle_dependencies = Table(

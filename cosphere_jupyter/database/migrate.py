@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from .engine import Database
 
-HEAD = "0006"
+HEAD = "0007"
 
 
 def alembic_config() -> Config:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -9,6 +10,10 @@ from codalab.catalog import UNKNOWN, Bundles, dataset, remembered, run_of, set_s
 from codalab.conftest import user_id
 
 from cosphere_jupyter.accounts.groups import PUBLIC_GROUP_UUID
+from cosphere_jupyter.bundles.metadata import editable_keys
+from cosphere_jupyter.bundles.records import ACTIVE_STATES, FINAL_STATES
+
+STATES = ("created", "uploading", "staged", "worker_offline", *ACTIVE_STATES, *FINAL_STATES)
 
 
 @pytest.fixture
@@ -202,16 +207,18 @@ async def test_with_include_only_what_is_asked_for_is_there(mine):
     assert found == [{"type": "worksheets", "id": worksheet, "attributes": {"uuid": worksheet, "name": "paper"}}]
 
 
-async def test_display_metadata_says_types_descriptions_and_what_can_be_edited(root, services):
-    uuid = await root.make(run_of())
-    meta = (await root.read(uuid, include="owner", include_display_metadata=1))["data"]["meta"]
+async def test_display_metadata_says_types_descriptions_and_what_can_be_edited(mine, services):
+    made = await mine.post(run_of(), detached=1, wait_for_upload=1)
+    uuid = made.json["data"][0]["id"]
+    meta = (await mine.read(uuid, include="owner", include_display_metadata=1))["data"]["meta"]
     assert set(meta) == {"editable_metadata_keys", "metadata_type", "metadata_descriptions"}
     types = {"tags": "list", "created": "date", "data_size": "size", "time": "duration", "request_cpus": "int"}
     assert meta["metadata_type"].items() >= {**types, "request_network": "bool", "name": "str"}.items()
     assert set(meta["metadata_type"]) == set(meta["metadata_descriptions"])
     await set_state(services, uuid, "ready")
-    later = (await root.read(uuid, include_display_metadata=1))["data"]["meta"]["editable_metadata_keys"]
-    assert later == ["name", "description", "tags"]
+    later = (await mine.read(uuid, include_display_metadata=1))["data"]["meta"]["editable_metadata_keys"]
+    assert later[:3] == ["name", "description", "tags"]
+    assert not any(key.startswith("request_") for key in later)
 
 
 async def test_descendants_follow_down_to_a_depth(mine, theirs):
@@ -273,16 +280,20 @@ async def test_metadata_are_merged_and_what_is_not_for_people_is_passed_over(min
     assert await mine.search("name=one") == [] and await mine.search("tags=ü") == [uuid]
 
 
-async def test_what_a_run_asks_for_is_changed_only_until_it_begins(root, services):
-    uuid = await root.make(run_of())
-    await set_state(services, uuid, "staged")
-    assert (await root.patch(uuid, metadata={"request_cpus": 2})).status == 200
+async def test_what_a_run_asks_for_is_changed_only_until_it_begins(mine, services):
+    made = await mine.post(run_of(), detached=1, wait_for_upload=1)
+    uuid = made.json["data"][0]["id"]
     await set_state(services, uuid, "running")
-    refused = await root.patch(uuid, metadata={"request_cpus": 4})
-    assert refused.status == 400 and b"request_cpus" in refused.body
+    refused = await mine.patch(uuid, metadata={"request_cpus": 4})
+    text = "Metadata key request_cpus can only be edited until the bundle is started."
+    assert (refused.status, refused.body.decode()) == (400, text)
     # Clients send everything back as they have read it.
-    same = (await root.read(uuid))["data"]["attributes"]["metadata"]
-    assert (await root.patch(uuid, metadata={**same, "description": "later"})).status == 200
+    same = (await mine.read(uuid))["data"]["attributes"]["metadata"]
+    assert (await mine.patch(uuid, metadata={**same, "description": "later"})).status == 200
+    bundle = await remembered(services, uuid)
+    for state in STATES:
+        changeable = "request_cpus" in editable_keys(dataclasses.replace(bundle, state=state))
+        assert changeable == (state in ("created", "staged")), state
 
 
 async def test_a_bundle_is_frozen_when_it_is_final_and_then_nothing_of_it_changes(mine, services):
