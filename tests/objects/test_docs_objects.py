@@ -42,7 +42,7 @@ async def test_its_examples_work(owner: Api) -> None:
     assert (made.status, made.json["action_id"]) == (201, 0)
     form = {"Content-Type": "application/x-www-form-urlencoded"}  # as curl sends it
     sent = calls()
-    assert len(sent) == 16
+    assert len(sent) == 17
     for method, path, body in sent:
         raw = None if body is None else body.encode()
         answer = await rosa(method, path, raw=raw, headers=form if body else None)
