@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import ExecutionError, ModelInvalid, Unavailable
+from .workspace_bundles import BundleRooms
 
 if TYPE_CHECKING:
     from .accounts.providers import Provider
@@ -60,7 +61,7 @@ class Settings:
     card: Callable[[], dict[str, Any]] = field(default=lambda: {"pid": os.getpid()})
 
 
-class Services:
+class Services(BundleRooms):
     """The workspace. Attributes are there once ``ready()`` has returned."""
 
     def __init__(self, settings: Settings, log: Logger, *, runs_tasks: bool = True) -> None:
@@ -242,15 +243,6 @@ class Services:
         from .accounts.task_credentials import TaskCredentials
         from .accounts.tokens import TokenSigner, read_or_create_key
         from .accounts.verification import PasswordVerifier
-        from .bundles.contents import Contents
-        from .bundles.interpret import Interpreter
-        from .bundles.people import Users
-        from .bundles.runs import Runs
-        from .bundles.service import Bundles
-        from .bundles.store import BundleStore
-        from .bundles.uploads import Uploads
-        from .bundles.worksheet_service import Worksheets
-        from .bundles.worksheet_sources import WorksheetSources
         from .catalogue.profiles import Profiles, ProfileTask
         from .catalogue.service import Catalogue
         from .downloads.estimate import Estimates
@@ -301,7 +293,6 @@ class Services:
         self.oauth = OAuthTokens(self.database, read_or_create_key(keys / "oauth.key"), settings.clock)
         self.identity = IdentityChain(self.accounts, self.oauth, self.task_credentials, self.basic)
         self.groups = Groups(self.database, forget_subject)
-        self.users = Users(self.database, self.accounts)
         self.links = LinkSigner(read_or_create_key(keys / "links.key"), settings.link_lifetime)
         self.store = FolderStore(settings.data_dir / "results")
         self.duckdb = DuckDBExecutor(
@@ -348,14 +339,7 @@ class Services:
         self.object_files = ObjectFiles(self.database, settings.data_dir / "files")
         self.object_comments = ObjectComments(self.database)
         self.object_log = ObjectLog(self.database)
-        bundle_store = BundleStore(settings.data_dir / "bundles")
-        self.runs = Runs.build(self.database, self.tasks, bundle_store, settings, self.log)
-        self.bundle_contents = Contents(self.database, bundle_store, self.runs.live_folder)
-        self.uploads = Uploads(self.database, self.bundle_contents)
-        self.bundles = Bundles(self.database, self.runs, self.bundle_contents.discard)
-        self.worksheets = Worksheets(self.database)
-        self.worksheet_sources = WorksheetSources(self.database)
-        self.interpreter = Interpreter(self.database, self.bundle_contents)
+        self._build_bundles()
 
     # -- what one room needs of another ----------------------------------------------------------------------------
 

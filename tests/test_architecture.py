@@ -30,7 +30,7 @@ HEIGHTS = {
 }
 FEATURES = [room for room, height in HEIGHTS.items() if height == 5]
 # What puts the rooms together, or uses the whole from outside: these may import anything.
-ROOTS = ["app", "service", "services", "cli", "__main__", "__init__"]
+ROOTS = ["app", "service", "services", "workspace_bundles", "cli", "__main__", "__init__"]
 NOTEBOOK = ["client", "widgets"]
 
 # Arrows that point upwards and are meant to; each says why.

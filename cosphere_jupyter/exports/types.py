@@ -31,6 +31,7 @@ CONTENT_TYPES = {
     "json": "application/x-ndjson",
     "parquet": "application/vnd.apache.parquet",
     "arrow": "application/vnd.apache.arrow.file",
+    "gz": "application/gzip",
 }
 
 Info = dict[str, Any]

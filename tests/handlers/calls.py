@@ -246,6 +246,7 @@ CODALAB_CONTENT_CALLS = [
     Row("GET",    f"{CONTENTS}/blob/",                            "public",  403, CODALAB),
     Row("GET",    f"{CONTENTS}/blob/a/b.txt",                     "public",  403, CODALAB),
     Row("PUT",    f"{CONTENTS}/blob/",                            "account", 403, CODALAB),
+    Row("POST",   "/rest/bundles/freeze",                         "account", 400, CODALAB),
 ]
 
 CODALAB_BUNDLE_CALLS = [

@@ -86,6 +86,8 @@ def _shown(view: BundleView) -> dict[str, Any]:
         "frozen": None if bundle.frozen_at is None else bundle.frozen_at.isoformat(),
         "is_anonymous": bundle.is_anonymous,
         "data_hash": bundle.data_hash,
+        # Ours: of a frozen download, where its rows come from.
+        **({"origin": bundle.origin} if bundle.origin else {}),
         "metadata": dict(bundle.metadata),
         "dependencies": [
             {
