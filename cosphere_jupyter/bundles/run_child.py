@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +43,8 @@ DISK_SHARE = 10
 MEMORY_HEADROOM = 2**30
 
 Report = Callable[[Any], None]
+# What this process has found out about the machine.
+_known: dict[str, bool] = {}
 
 
 def run(params: Mapping[str, Any], report: Report) -> dict[str, Any]:
@@ -217,14 +218,16 @@ def _mark(params: Mapping[str, Any]) -> dict[str, str]:
     return {name: value}
 
 
-@lru_cache(maxsize=1)
 def has_walls(folder: str) -> bool:
-    """Whether this machine lets a command have namespaces of its own; ``folder`` is an empty one to try it on."""
-    probe = [sys.executable, "-I", "-S", str(LAUNCHER), "--probe", folder]
-    try:
-        return subprocess.run(probe, capture_output=True, timeout=30, check=False).returncode == 0  # noqa: S603
-    except (OSError, subprocess.SubprocessError):
-        return False
+    """Whether this machine lets a command have namespaces of its own; ``folder`` is an empty one to try it on, once."""
+    if "walls" not in _known:
+        probe = [sys.executable, "-I", "-S", str(LAUNCHER), "--probe", folder]
+        try:
+            tried = subprocess.run(probe, capture_output=True, timeout=30, check=False)  # noqa: S603
+            _known["walls"] = tried.returncode == 0
+        except (OSError, subprocess.SubprocessError):
+            return False
+    return _known["walls"]
 
 
 def killed_by(control: Path) -> str | None:
