@@ -55,6 +55,7 @@ MATRIX = {
     ("GET",  "/comments/",                   200):      "- x o o o o o x o o -",
     ("POST", "/comments/",                   400):      "- x x o o x o x x o -",
     ("GET",  "/comments/0",                  200):      "- x o o o o o x o o -",
+    ("GET",  "/locations/",                  200):      "- x o o o o o x o o -",
     ("GET",  "/related_objects",             200):      "- x o o o o o x o o -",
 }
 # fmt: on
