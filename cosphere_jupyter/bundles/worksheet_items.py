@@ -78,9 +78,13 @@ def add_items(
     else:
         later = (table.worksheet_id == worksheet_id) & (table.sort_key > after_sort_key)
         connection.execute(update(worksheet_items).where(later).values(sort_key=table.sort_key + len(items)))
-    ids = [_insert(connection, worksheet_id, item, after_sort_key + n) for n, item in enumerate(items, 1)]
+    if items:
+        rows = [_row(worksheet_id, item, key) for key, item in enumerate(items, after_sort_key + 1)]
+        connection.execute(insert(worksheet_items), rows)
     touch(connection, worksheet_id)
-    return ids
+    is_new = table.sort_key.between(after_sort_key + 1, after_sort_key + len(items))
+    made = select(table.id).where(table.worksheet_id == worksheet_id, is_new).order_by(table.sort_key, table.id)
+    return list(connection.execute(made).scalars())
 
 
 def replace_items(connection: Connection, worksheet_id: int, items: Sequence[NewItem]) -> list[int]:
@@ -151,8 +155,8 @@ def _hosts(
     return found
 
 
-def _insert(connection: Connection, worksheet_id: int, item: NewItem, sort_key: int) -> int:
-    values = {
+def _row(worksheet_id: int, item: NewItem, sort_key: int) -> dict[str, Any]:
+    return {
         "worksheet_id": worksheet_id,
         "type": item.type,
         "value": item.value,
@@ -160,7 +164,6 @@ def _insert(connection: Connection, worksheet_id: int, item: NewItem, sort_key: 
         "subworksheet_uuid": item.subworksheet_uuid,
         "sort_key": sort_key,
     }
-    return int(connection.execute(insert(worksheet_items).values(values).returning(worksheet_items.c.id)).scalar_one())
 
 
 def _as_item(row: Row[Any]) -> Item:

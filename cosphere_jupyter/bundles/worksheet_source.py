@@ -64,7 +64,10 @@ def description_of(bundle_type: str, name: str, command: str | None) -> str:
 
 def _line(text: str) -> Line:
     if text.startswith(COMMENT_MARK):
-        return Line(DIRECTIVE, DIRECTIVE_MARK + text[len(COMMENT_MARK) :], text)
+        said = text[len(COMMENT_MARK) :]
+        # Other programs know it by a first word that is the mark.
+        space = "" if not said or said[0].isspace() else " "
+        return Line(DIRECTIVE, f"{DIRECTIVE_MARK}{space}{said}", text)
     if found := _WORKSHEET.fullmatch(text.strip()):
         return Line(WORKSHEET, found[1].strip(), text)
     if found := _BUNDLE.fullmatch(text.strip()):

@@ -282,7 +282,7 @@ def _line(line: str) -> dict[str, str]:
     if line.startswith("%") and not line[1:].lstrip().startswith("%"):
         return {"type": "directive", "value": line[1:].strip()}
     if line.startswith("//"):
-        return {"type": "directive", "value": f"%{line[2:]}"}
+        return {"type": "directive", "value": f"% {line[2:].strip()}"}
     return {"type": "markup", "value": line}
 
 

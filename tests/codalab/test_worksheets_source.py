@@ -54,8 +54,12 @@ def test_descriptions_of_any_kind_change_nothing(lines: list[str], name: str, co
 def test_texts_and_comments_stay_as_they_were_typed(lines: list[str]) -> None:
     source = "".join(f"{line}\n" for line in lines)
     for before, after in zip(lines, write(read(source)).split("\n"), strict=False):
-        is_directive = before.startswith("%") and not before[1:].lstrip().startswith("%")
-        assert after == (f"% {before[1:].strip()}".rstrip() if is_directive else before)
+        expected = before
+        if before.startswith("%") and not before[1:].lstrip().startswith("%"):
+            expected = f"% {before[1:].strip()}".rstrip()
+        elif before.startswith("//") and before[2:3].strip():
+            expected = f"// {before[2:]}"
+        assert after == expected
 
 
 def test_each_kind_of_line_is_told_by_how_it_looks() -> None:
@@ -65,6 +69,8 @@ def test_each_kind_of_line_is_told_by_how_it_looks() -> None:
         "": NewItem("markup", ""),
         "  indented": NewItem("markup", "  indented"),
         "// hidden": NewItem("directive", "% hidden"),
+        "//hidden": NewItem("directive", "% hidden"),
+        "//": NewItem("directive", "%"),
         "%display table": NewItem("directive", "display table"),
         "%% twice": NewItem("markup", "%% twice"),
         "%": NewItem("directive", ""),

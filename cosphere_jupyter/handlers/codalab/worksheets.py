@@ -9,15 +9,17 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
 from tornado.web import HTTPError
 
 from ...bundles.group_permissions import permission_from
 from ...bundles.ids import is_uuid
 from ...bundles.problems import Refused
+from ...bundles.service import BundleView
 from ...bundles.worksheet_service import Change, Shown, Wanted, new_item
 from ...bundles.worksheets import NewItem
 from ..base import LARGEST_BODY
-from .base import CodaLabHandler, Resource, attributes_of, related, unique
+from .base import API_VERSION, CodaLabHandler, Resource, attributes_of, related, unique
 from .bundle_documents import bundle_resource
 from .permission_documents import WORKSHEET_PERMISSIONS, permission_resource
 from .user_documents import user_resource
@@ -37,6 +39,8 @@ from .worksheet_documents import (
     worksheet_resource,
 )
 
+# Longer documents are put together in a thread.
+RENDER_ON_LOOP = 50
 _ETAG = re.compile(r'"(\d{1,18})"')
 
 
@@ -47,20 +51,21 @@ class _WorksheetsHandler(CodaLabHandler):
         """Return what has to be read for what is asked to be included."""
         return Wanted(wants_items(asked), ITEM_WORKSHEETS in asked, GROUP_PERMISSIONS in asked)
 
-    async def included(self, shown: Shown, asked: set[str]) -> list[Resource]:
-        """Return what is asked to be included."""
-        found = included_with(shown, asked)
+    async def send_worksheets(self, shown: Shown, asked: set[str], *, is_one: bool = False) -> None:
+        """Answer with worksheets, or with the one that there is, and what is asked to be included."""
+        views: Sequence[BundleView] = ()
         if any(each.startswith(ITEM_BUNDLES) for each in asked):
-            found += await self.bundles(bundles_of(shown), asked)
-        return found
+            views = await self.services.interpreter.bundles(bundles_of(shown), self.reader)
 
-    async def bundles(self, uuids: Sequence[str], asked: set[str]) -> list[Resource]:
-        """Return bundles that items name, with their owners if these are asked for."""
-        views = await self.services.interpreter.bundles(uuids, self.reader)
-        found = [bundle_resource(view, ()) for view in views]
-        if ITEM_BUNDLE_OWNERS in asked:
-            found += [user_resource(view.owner) for view in views if view.owner is not None]
-        return unique(found)
+        def work() -> bytes:
+            data = [worksheet_resource(each, shown) for each in shown.worksheets]
+            document: dict[str, Any] = {"data": data[0] if is_one else data, "meta": {"version": API_VERSION}}
+            if asked:
+                document["included"] = unique([*included_with(shown, asked), *_bundles(views, asked)])
+            return orjson.dumps(document)
+
+        is_long = len(shown.worksheets) + sum(map(len, shown.items.values())) > RENDER_ON_LOOP
+        self.send_rendered(await self.off_loop_if(is_long, work))
 
 
 class WorksheetHandler(_WorksheetsHandler):
@@ -71,8 +76,7 @@ class WorksheetHandler(_WorksheetsHandler):
         asked = self.include(INCLUDES) or set()
         shown = await self.services.worksheets.read(uuid, self.reader, self.wanted(asked))
         self.set_header("ETag", f'"{shown.worksheets[0].version}"')
-        included = await self.included(shown, asked) if asked else None
-        self.send_data(worksheet_resource(shown.worksheets[0], shown), included)
+        await self.send_worksheets(shown, asked, is_one=True)
 
 
 class WorksheetsHandler(_WorksheetsHandler):
@@ -87,18 +91,17 @@ class WorksheetsHandler(_WorksheetsHandler):
         else:
             # Without a keyword all of them: the command line's list sends none.
             shown = await worksheets.search(self.values("keywords"), self.reader, wanted)
-        included = await self.included(shown, asked) if asked else None
-        self.send_data([worksheet_resource(each, shown) for each in shown.worksheets], included)
+        await self.send_worksheets(shown, asked)
 
     async def post(self) -> None:
         """Make worksheets."""
         wanted = [attributes_of(each) for each in await self.resources(TYPE)]
-        await self._answer(await self.services.worksheets.create(wanted, self.account))
+        await self.send_worksheets(await self.services.worksheets.create(wanted, self.account), {OWNER})
 
     async def patch(self) -> None:
         """Change worksheets."""
         changes = [_change(each) for each in await self.resources(TYPE)]
-        await self._answer(await self.services.worksheets.update(changes, self.account))
+        await self.send_worksheets(await self.services.worksheets.update(changes, self.account), {OWNER})
 
     async def delete(self) -> None:
         """Delete worksheets; bundles stay."""
@@ -106,24 +109,22 @@ class WorksheetsHandler(_WorksheetsHandler):
         await self.services.worksheets.delete(uuids, self.account, self.flag("force"))
         self.send_nothing(200)
 
-    async def _answer(self, shown: Shown) -> None:
-        asked = {OWNER, *(self.include(INCLUDES) or ())} & {OWNER}
-        data = [worksheet_resource(each, shown) for each in shown.worksheets]
-        self.send_data(data, included_with(shown, asked))
-
 
 class WorksheetItemsHandler(CodaLabHandler):
     """``/worksheet-items``."""
 
     async def post(self) -> None:
         """Add items to worksheets, or make them all items of these."""
-        wanted: dict[str, list[NewItem]] = {}
-        if (uuid := self.value("uuid")) is not None:
-            wanted[uuid] = []
-        for each in await self.resources(ITEM_TYPE):
-            wanted.setdefault(_worksheet_of(each), []).append(_new_item(each))
+        uuid, found = self.value("uuid"), await self.resources(ITEM_TYPE)
+        is_long = len(found) > RENDER_ON_LOOP
+        wanted = await self.off_loop_if(is_long, lambda: _items_of(found, uuid))
         made = await self.services.worksheets.set_items(wanted, self.account, self.flag("replace"))
-        self.send_data([item_resource(item, uuid) for uuid, items in made.items() for item in items])
+
+        def work() -> bytes:
+            data = [item_resource(item, of) for of, items in made.items() for item in items]
+            return orjson.dumps({"data": data, "meta": {"version": API_VERSION}})
+
+        self.send_rendered(await self.off_loop_if(is_long, work))
 
 
 class WorksheetPermissionsHandler(CodaLabHandler):
@@ -183,6 +184,22 @@ class WorksheetAddItemsHandler(CodaLabHandler):
             raise Refused("`after_sort_key` and `ids` must be integers.")
         made = await self.services.worksheets.insert_items(uuid, items, self.account, after, gone)
         self.send_data([item_resource(item, uuid) for item in made])
+
+
+def _bundles(views: Sequence[BundleView], asked: set[str]) -> list[Resource]:
+    """Return bundles that items name, with their owners if these are asked for."""
+    found = [bundle_resource(view, ()) for view in views]
+    if ITEM_BUNDLE_OWNERS in asked:
+        found += [user_resource(view.owner) for view in views if view.owner is not None]
+    return found
+
+
+def _items_of(resources: Sequence[Resource], uuid: str | None) -> dict[str, list[NewItem]]:
+    """Return the items that were sent, by worksheet; ``uuid`` is one that is there also without any."""
+    wanted: dict[str, list[NewItem]] = {} if uuid is None else {uuid: []}
+    for each in resources:
+        wanted.setdefault(_worksheet_of(each), []).append(_new_item(each))
+    return wanted
 
 
 def _change(resource: Resource) -> Change:
