@@ -118,7 +118,7 @@ task_credentials = Table(
     CheckConstraint("kind IN ('secret', 'api_key')", name="kind"),
 )
 
-# What an account tells of itself in the CodaLab API. Made when it is first asked for.
+# What an account tells of itself in the CodaLab API. Made in the transaction that makes the account.
 profiles = Table(
     "account_profiles",
     metadata,
