@@ -98,9 +98,10 @@ def _ordered(query: Select[Any], search: Search) -> Select[Any]:
     key = search.order_by
     column: ColumnElement[Any] | None = _ORDERS.get(key)
     if column is None and key in EVERY_KEY and EVERY_KEY[key].type is not list:
-        is_value = (bundle_metadata.c.bundle_id == bundles.c.id) & (bundle_metadata.c.key == key)
-        query = query.join(bundle_metadata, is_value)
-        column = bundle_metadata.c.number
+        # Under another name: conditions may look at metadata, too.
+        values = bundle_metadata.alias("ordering")
+        query = query.join(values, (values.c.bundle_id == bundles.c.id) & (values.c.key == key))
+        column = values.c.number
     elif column is None:
         # Several values of one bundle: the least counts.
         first = (
