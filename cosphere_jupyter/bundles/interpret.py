@@ -19,7 +19,7 @@ from .contents import Contents
 from .genpaths import MOST_QUERIES, Genpaths, Query, is_of_file, post_process, value_of
 from .ids import is_uuid
 from .interpret_directives import BUNDLES, ERROR, SEARCH, WORKSHEETS, WSEARCH, Group, groups_of
-from .interpret_files import FileBlocks
+from .interpret_files import Budget, FileBlocks
 from .interpret_infos import bundle_info, missing_info, shown_by, views_of, worksheet_info
 from .problems import Refused
 from .search import search_bundles
@@ -66,10 +66,11 @@ class Interpreter:
     async def worksheet(self, uuid: str, reader: Account | None) -> Interpreted:
         """Return a worksheet as it is to be shown; raises as `Worksheets.read` does."""
         read = await self._database.read(lambda connection: _read(connection, uuid, reader))
+        budget = Budget()
         blocks: list[dict[str, Any]] = []
         places: dict[int, tuple[int, int]] = {}
         for group, infos, text in zip(read.groups, read.infos, read.texts, strict=True):
-            made = await self._blocks(group, infos, text, reader)
+            made = await self._blocks(group, infos, text, reader, budget)
             for number, item in enumerate(group.items):
                 place = (len(blocks) + number, 0) if len(made) > 1 else (len(blocks), number)
                 if made:
@@ -116,18 +117,20 @@ class Interpreter:
         return filled
 
     async def _fill(self, rows: list[dict[str, Any]], reader: Account | None) -> None:
-        places = [(row, name, query) for row in rows for name, cell in row.items() if (query := _query(cell))]
+        places = await asyncio.to_thread(_places, rows)
         if len(places) > MOST_QUERIES:
             raise Refused(f"at most {MOST_QUERIES} values can be asked for at once")
         values = await self._genpaths.read([query for _, _, query in places], reader)
         for (row, name, _), value in zip(places, values, strict=True):
             row[name] = value
 
-    async def _blocks(self, group: Group, infos: list[Info], text: str, reader: Account | None) -> list[dict[str, Any]]:
+    async def _blocks(
+        self, group: Group, infos: list[Info], text: str, reader: Account | None, budget: Budget
+    ) -> list[dict[str, Any]]:
         if group.kind in (BUNDLES, SEARCH):
             if text:
                 return [_markup(text, group.items)]
-            return await self._bundles(group, infos, reader)
+            return await self._bundles(group, infos, reader, budget)
         if group.kind in (WORKSHEETS, WSEARCH):
             return [{**_block("subworksheets_block", group.items), "subworksheet_infos": infos}]
         if group.kind == ERROR:
@@ -136,38 +139,31 @@ class Interpreter:
         # Nothing but empty lines separates what stands around it.
         return [_markup(shown.strip("\n"), group.items)] if shown.strip() else []
 
-    async def _bundles(self, group: Group, infos: list[Info], reader: Account | None) -> list[dict[str, Any]]:
+    async def _bundles(
+        self, group: Group, infos: list[Info], reader: Account | None, budget: Budget
+    ) -> list[dict[str, Any]]:
         mode = group.display[0]
-        if mode == "table":
-            return [await self._table(group, infos, reader)]
-        if mode == "record":
-            return [await self._record(group, info, reader) for info in infos]
+        if mode in ("table", "record"):
+            rows = await asyncio.to_thread(_rows, group, infos, is_record=mode == "record")
+            await self._fill_some(rows, reader)
+            return _tables(group, infos, rows) if mode == "table" else _records(group, infos, rows)
         if mode == "hidden":
             return []
         common = {**_block("", group.items), "bundles_spec": _spec(infos)}
         if mode == "graph":
-            return [{**common, **await self._files.graph(infos, group.display, reader)}]
+            return [{**common, **await self._files.graph(infos, group.display, reader, budget)}]
         return [
-            {**common, "bundles_spec": _spec([info]), **await self._files.block(mode, info, group.display, reader)}
+            {
+                **common,
+                "bundles_spec": _spec([info]),
+                **await self._files.block(mode, info, group.display, reader, budget),
+            }
             for info in infos
         ]
 
-    async def _table(self, group: Group, infos: list[Info], reader: Account | None) -> dict[str, Any]:
-        rows = await asyncio.to_thread(lambda: [_row(group, info) for info in infos])
-        await self._fill_some(rows, reader)
-        block = _block("table_block", group.items)
-        header = list(dict.fromkeys(name for name, _, _ in group.schema))
-        return {**block, "bundles_spec": _spec(infos), "status": READY, "header": header, "rows": rows}
-
-    async def _record(self, group: Group, info: Info, reader: Account | None) -> dict[str, Any]:
-        rows = [{"key": name, "value": _cell(info, path, post)} for name, path, post in group.schema]
-        await self._fill_some(rows, reader)
-        block = _block("record_block", group.items)
-        return {**block, "bundles_spec": _spec([info]), "status": READY, "header": ["key", "value"], "rows": rows}
-
     async def _fill_some(self, rows: list[dict[str, Any]], reader: Account | None) -> None:
         """Fill in values of files; in what is very long, clients ask for them later, as for a table's contents."""
-        if sum(1 for row in rows for cell in row.values() if _query(cell)) <= MOST_QUERIES:
+        if await asyncio.to_thread(lambda: len(_places(rows))) <= MOST_QUERIES:
             await self._fill(rows, reader)
 
 
@@ -218,8 +214,31 @@ def _worksheets(connection: Connection, items: Iterable[Item], reader: Account |
     return [infos.get(uuid) or {"uuid": uuid, "name": "<missing>", "title": None} for uuid in uuids]
 
 
-def _row(group: Group, info: Info) -> dict[str, Any]:
-    return {name: _cell(info, path, post) for name, path, post in group.schema}
+def _rows(group: Group, infos: Sequence[Info], is_record: bool) -> list[dict[str, Any]]:
+    """Return the rows of a table, or those of all records, one after the other."""
+    if is_record:
+        return [{"key": name, "value": _cell(info, path, post)} for info in infos for name, path, post in group.schema]
+    return [{name: _cell(info, path, post) for name, path, post in group.schema} for info in infos]
+
+
+def _tables(group: Group, infos: list[Info], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    header = list(dict.fromkeys(name for name, _, _ in group.schema))
+    block = {**_block("table_block", group.items), "bundles_spec": _spec(infos), "status": READY}
+    return [{**block, "header": header, "rows": rows}]
+
+
+def _records(group: Group, infos: list[Info], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    block = {**_block("record_block", group.items), "status": READY, "header": ["key", "value"]}
+    width = len(group.schema)
+    return [
+        {**block, "bundles_spec": _spec([info]), "rows": rows[number * width : (number + 1) * width]}
+        for number, info in enumerate(infos)
+    ]
+
+
+def _places(rows: Sequence[dict[str, Any]]) -> list[tuple[dict[str, Any], str, Query]]:
+    """Return the cells of rows that name values of files."""
+    return [(row, name, query) for row in rows for name, cell in row.items() if (query := _query(cell))]
 
 
 def _cell(info: Info, path: str, post: str | None) -> Any:

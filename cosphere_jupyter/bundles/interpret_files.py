@@ -6,22 +6,40 @@ import asyncio
 import base64
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ..accounts.service import Account
 from ..errors import AccessDenied, CosphereError
 from .contents import Contents
-from .genpaths import Genpaths, split
+from .genpaths import Genpaths, Query, split
 from .interpret_directives import number_of, options_of, path_of
 
 DEFAULT_LINES = 10
 MOST_LINES = 1000
 LONGEST_LINE = 500
-# Of a picture that is sent along, and of all pictures of one worksheet that a page would have to hold, in bytes.
+# Of a picture that is sent along, and of everything from files on one worksheet, in bytes.
 LARGEST_IMAGE = 1024 * 1024
+MOST_BYTES = 32 * 1024 * 1024
+# Files that are looked into for one worksheet.
+MOST_FILES = 500
 MOST_POINTS = 1000
 MOST_CURVES = 50
+TOO_MUCH = "there is too much on this worksheet to show this, too"
 Block = dict[str, Any]
+
+
+@dataclass
+class Budget:
+    """What one worksheet may still take of files."""
+
+    files: int = MOST_FILES
+    size: int = MOST_BYTES
+
+    def take(self) -> bool:
+        """Take one more file, if there is room for it."""
+        self.files -= 1
+        return self.files >= 0 and self.size > 0
 
 
 class FileBlocks:
@@ -31,7 +49,9 @@ class FileBlocks:
         self._contents = contents
         self._genpaths = genpaths
 
-    async def block(self, mode: str, info: Block, display: Sequence[str], reader: Account | None) -> Block:
+    async def block(
+        self, mode: str, info: Block, display: Sequence[str], reader: Account | None, budget: Budget
+    ) -> Block:
         """Return what shows a file of a bundle: ``image``, or the first lines of anything else."""
         options = options_of(display)
         path = path_of(display)
@@ -41,7 +61,11 @@ class FileBlocks:
         else:
             most = number_of(options.get("maxlines"), DEFAULT_LINES, MOST_LINES)
             block = {"mode": "contents_block", "target_genpath": path, "max_lines": most, "lines": None}
-        return {**block, **await self._filled(block, info, path, reader)}
+        if not budget.take():
+            return {**block, "status": _status("unknown", TOO_MUCH)}
+        filled = {**block, **await self._filled(block, info, path, reader)}
+        budget.size -= len(filled.get("image_data") or "") + sum(map(len, filled.get("lines") or ()))
+        return filled
 
     async def _filled(self, block: Block, info: Block, path: str, reader: Account | None) -> Block:
         if "bundle_type" not in info:
@@ -49,7 +73,7 @@ class FileBlocks:
         try:
             if ":" in path:
                 # A value in a file.
-                [value] = await self._values([info["uuid"]], path, reader)
+                [value] = await self._genpaths.read([Query(info["uuid"], path)], reader)
                 return {"lines": str("" if value is None else value).splitlines(), "status": _status("ready")}
             target = await self._contents.find(info["uuid"], split(path)[0], reader)
             if block["mode"] == "image_block":
@@ -77,14 +101,16 @@ class FileBlocks:
 
         return {"image_data": await asyncio.to_thread(work), "status": _status("ready")}
 
-    async def graph(self, infos: Sequence[Block], display: Sequence[str], reader: Account | None) -> Block:
+    async def graph(
+        self, infos: Sequence[Block], display: Sequence[str], reader: Account | None, budget: Budget
+    ) -> Block:
         """Return curves: of each bundle's file of rows, the first column against the others' first."""
         options, path = options_of(display), path_of(display)
         most = number_of(options.get("maxlines"), MOST_POINTS, MOST_POINTS)
         shown = [info for info in infos if "bundle_type" in info][:MOST_CURVES]
         curves = []
         for info in shown:
-            rows = await self._rows(info["uuid"], path, reader)
+            rows = await self._rows(info["uuid"], path, reader) if budget.take() else []
             name = (info.get("metadata") or {}).get("name") or info["uuid"]
             points = _points(rows, _column(options.get("x"), 0), _column(options.get("y"), 1))[:most]
             curve = {"bundle_uuid": info["uuid"], "display_name": name, "target_genpath": path, "points": points}
@@ -107,11 +133,6 @@ class FileBlocks:
         except CosphereError:
             return []
         return [line.split("\t") for line in text.decode(errors="replace").splitlines()]
-
-    async def _values(self, uuids: Sequence[str], path: str, reader: Account | None) -> list[Any]:
-        from .genpaths import Query
-
-        return await self._genpaths.read([Query(uuid, path) for uuid in uuids], reader)
 
 
 def _points(rows: Sequence[Sequence[str]], x: int, y: int) -> list[list[float]]:

@@ -255,3 +255,19 @@ async def test_a_large_worksheet_is_shown_whole(page: Page, owner: Api, services
     lines = [f"{{{each}}}" for each in bundles] * 60
     [table] = await page.blocks(*lines)
     assert len(table["rows"]) == 1800 and table["rows"][-1]["name"] == "b29"
+
+
+async def test_only_so_many_files_are_looked_into_for_one_worksheet(
+    page: Page, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cosphere_jupyter.bundles import interpret_files
+
+    monkeypatch.setattr(
+        interpret_files.Budget, "__init__", lambda self: setattr(self, "files", 2) or setattr(self, "size", 9)
+    )
+    stats = await shelf.filled(STATS, "stats")
+    lines = ["% display contents /", f"{{{stats}}}", ""] * 3
+    first, second, third = await page.blocks(*lines)
+    assert first["lines"] == [STATS.decode()]
+    for block in (second, third):
+        assert block["lines"] is None and block["status"]["code"] == "unknown"
