@@ -29,7 +29,7 @@ def assert_refused(answer: Answer, what: Any, *statuses: int) -> None:
 
 
 async def test_each_mistake_in_a_body_is_named(researcher: Api) -> None:
-    types = "catalogue, download_request, download_requests, objects, tasks"
+    types = "bundle, catalogue, download_request, download_requests, objects, tasks"
     unknown = f"download.download_type: there is no such download type; there are: {types}"
     formats = "download.info.format: must be one of: csv, json, parquet"
     cases: list[tuple[Any, list[str]]] = [
