@@ -40,6 +40,7 @@ from .worksheets import (
 )
 
 LONGEST_TAG = 256
+LONGEST_TITLE = 10_000
 MOST_ITEMS = 50_000
 
 
@@ -273,8 +274,8 @@ def _columns(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _title(title: Any) -> str | None:
-    if title is not None and not isinstance(title, str):
-        raise Refused("`title` must be a text.")
+    if title is not None and (not isinstance(title, str) or len(title) > LONGEST_TITLE):
+        raise Refused(f"`title` must be a text of at most {LONGEST_TITLE} characters.")
     return title
 
 
