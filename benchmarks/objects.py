@@ -39,7 +39,7 @@ SCHEMA = {
 
 
 class Target(NamedTuple):
-    """A request; ``{n}`` in path and body is another number with each call, from 0 on."""
+    """A request; ``{n}`` in path and body is another number with each call, from 0 on; ``{m}`` one of 1 to 900."""
 
     url: str
     headers: dict[str, str]
@@ -71,7 +71,8 @@ async def load(target: Target, seconds: float, connections: int, pid: int, numbe
         while (started := time.perf_counter()) < end:
             number = str(next(numbers))
             body = target.body.replace("{n}", number).encode()
-            lines = [f"{target.method} {path.replace('{n}', number)} HTTP/1.1", f"Host: {address.netloc}"]
+            where = path.replace("{n}", number).replace("{m}", str(int(number) % 900 + 1))
+            lines = [f"{target.method} {where} HTTP/1.1", f"Host: {address.netloc}"]
             lines += [f"{name}: {value}" for name, value in target.headers.items()]
             lines += [f"Content-Length: {len(body)}"] if body else []
             writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
@@ -128,7 +129,8 @@ class Lab:
             "search mass > 3 mg, 50 of many": Target(f"{base}?limit=50&q={heavy}&n={{n}}", self.jwt),
             "search for one name": Target(f"{base}?q={one}&n={{n}}", self.jwt),
             "create": Target(base, self.jwt, "POST", body, 201),
-            "update": Target(f"{base}9/versions/", self.jwt, "POST", changed, 201),
+            "read a version, each another": Target(f"{base}{{m}}/versions/0?n={{n}}", self.jwt),
+            "update": Target(f"{base}{{m}}/versions/", self.jwt, "POST", changed, 201),
         }
 
 

@@ -187,7 +187,7 @@ class VersionHandler(SamplesHandler):
                 self.finish()
                 return
         # The name of a user may change without anything of objects.
-        await self.send_kept(None if is_embedding else service.state(), lambda: self._read(*ids))
+        await self.send_kept(None if is_embedding else service.state_of_versions(), lambda: self._read(*ids))
 
     def _has_it(self, etag: str) -> bool:
         told = self.request.headers.get("If-None-Match", "")

@@ -35,7 +35,7 @@ from ..database.engine import Database
 from ..database.schema import now
 from ..errors import AccessDenied, NotFound
 from ..json_values import LARGEST_ID
-from ..permissions.service import Level, Permission, Subject, give, holds, level_of, resources_of
+from ..permissions.service import Level, Permission, Subject, give, held_by, holds, level_of, resources_of
 from .actions import Actions as Actions
 from .actions import entity_of as entity_of
 from .bodies import Checked, Current, check_new, check_next
@@ -81,8 +81,12 @@ class Objects:
         self._database = database
 
     def state(self) -> State | None:
-        """Return what stays the same while all that this room reads for a caller does; None while nobody can tell."""
+        """Return what stays the same while the answer of `bulk_read` does; None while nobody can tell."""
         return self._database.changes.of(SEEN)
+
+    def state_of_versions(self) -> State | None:
+        """Return what stays the same while whoever may read a version still may: a version itself never changes."""
+        return self._database.changes.of(GIVEN)
 
     async def current(self, object_id: int, caller: Account) -> int:
         """Return the number of the current version; ``NotFound`` or ``AccessDenied`` without READ."""
@@ -219,11 +223,9 @@ def read_versions_after(connection: Connection, caller: Account, after: tuple[in
     return list(connection.execute(query.limit(count)))
 
 
-# Whatever decides about the answers of `read`, `versions` and `bulk_read`.
-SEEN = tables_of(
-    *map(select, (actions, objects, object_versions, object_properties, object_files)),
-    resources_of(literal(0), RESOURCE, Level.READ),
-)
+# What decides who may read an object, and what about the answers of `bulk_read`.
+GIVEN = tables_of(resources_of(literal(0), RESOURCE, Level.READ))
+SEEN = (*tables_of(*map(select, (actions, objects, object_versions, object_properties, object_files))), *GIVEN)
 
 
 def _columns() -> Select[Any]:
@@ -242,16 +244,17 @@ def _object() -> Select[Any]:
 @cache
 def _version() -> Select[Any]:
     is_it = (objects.c.id == bindparam("object_id")) & (object_versions.c.version_id == bindparam("version_id"))
-    return all_versions().where(is_it)
+    is_readable = held_by(bindparam("account_id"), RESOURCE, objects.c.id, Level.READ)
+    return all_versions().add_columns(is_readable.label("is_readable")).where(is_it)
 
 
 def _read(connection: Connection, object_id: int, version_id: int, caller: Account) -> ObjectVersion:
-    ids = {"object_id": object_id, "version_id": version_id}
+    ids = {"object_id": object_id, "version_id": version_id, "account_id": caller.id}
     is_possible = 0 < object_id <= LARGEST_ID and 0 <= version_id <= LARGEST_ID
     row = connection.execute(_version(), ids).one_or_none() if is_possible else None
     if row is None:
         raise NotFound(f"version {version_id} of object {object_id}")
-    if level_of(connection, RESOURCE, object_id, caller) < Level.READ:
+    if not (caller.is_admin or row.is_readable):
         raise AccessDenied(f"you do not have READ permissions for object {object_id}")
     return as_version(row)
 
