@@ -84,6 +84,11 @@ def display_metadata(bundle: Bundle) -> dict[str, Any]:
     }
 
 
+def written_keys(bundle: Bundle) -> list[str]:
+    """Return the keys of a bundle that people write, be it now or only before it is started."""
+    return [key.name for key in KEYS[bundle.bundle_type].values() if not key.generated]
+
+
 def editable_keys(bundle: Bundle) -> list[str]:
     """Return the keys of a bundle that people may change now."""
     return [key.name for key in KEYS[bundle.bundle_type].values() if is_editable(bundle, key)]

@@ -12,7 +12,7 @@ from typing import Any
 
 from ...bundles.access import PERMISSION_NAMES
 from ...bundles.description import arguments_of, state_details
-from ...bundles.metadata import display_metadata, editable_keys
+from ...bundles.metadata import display_metadata, written_keys
 from ...bundles.service import BundleView
 from ...bundles.views import CHILDREN, GROUP_PERMISSIONS, HOST_WORKSHEETS, INCLUDES, OWNER
 from .base import Resource, unique
@@ -49,7 +49,8 @@ def bundle_resource(view: BundleView, asked: Collection[str] | None, display: bo
     if display and not view.is_masked:
         resource["meta"] = display_metadata(bundle)
     elif asked is None:
-        resource["meta"] = {"editable_metadata_keys": [] if view.is_masked else editable_keys(bundle)}
+        # By the type alone, as API 0.2.0 has it; what can be changed now is said to whoever asks for the display.
+        resource["meta"] = {"editable_metadata_keys": [] if view.is_masked else written_keys(bundle)}
     return resource
 
 
