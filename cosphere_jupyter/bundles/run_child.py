@@ -52,7 +52,7 @@ def run(params: Mapping[str, Any], report: Report) -> dict[str, Any]:
 
     ``params``: ``folder`` (with the folders work, temporary and control), ``command``, ``dependencies``
     ([{child_path, parent_uuid, parent_path, root: where the parent's contents lie, or null}]), ``limits``
-    (`Limits`), ``hidden`` (the workspace's own folder), ``exclude_patterns``, ``mark`` ([variable, value]).
+    (`Limits`), ``hidden`` (folders that the command does not see), ``exclude_patterns``, ``mark`` ([variable, value]).
 
     The answer: ``exitcode`` and ``failure_message`` (either may be null), ``time``, ``time_user``, ``time_system``
     (seconds), ``memory_max`` (bytes), and what `measured` says of ``work``, which then holds what is the bundle.

@@ -19,6 +19,9 @@ from ..errors import ExecutionError
 PLACED = "placed.json"
 # More files than these are brought to the disk with all else that waits for it: that is quicker.
 ONE_BY_ONE = 500
+# Levels of folders, and bytes of a path, that contents may have.
+DEEPEST = 200
+LONGEST = 3000
 _CHUNK = 1024 * 1024
 # ioctl of Linux: share the blocks of another file, where the file system can.
 _FICLONE = 0x40049409
@@ -127,21 +130,41 @@ def _remove_if_empty(folder: Path) -> bool:
 
 def remove(path: Path) -> None:
     """Remove a file, a link or a whole folder, also one that is protected; what is not there is no matter."""
+    if path.is_symlink() or not path.is_dir():
+        path.unlink(missing_ok=True)
+        return
     try:
-        if path.is_symlink() or not path.is_dir():
-            path.unlink(missing_ok=True)
-            return
         _open_up(path)
         shutil.rmtree(path)
     except FileNotFoundError:
         return
+    except (OSError, RecursionError):
+        # Folders nested so deep that no path leads there.
+        _remove_by_names(path)
+
+
+def _remove_by_names(folder: Path) -> None:
+    """Remove a folder however deep it is: what lies deeper than a few levels is moved up before it is removed."""
+    waiting, count = [folder], 0
+    while waiting:
+        here = waiting.pop()
+        for entry in list(os.scandir(here)):
+            if entry.is_dir(follow_symlinks=False):
+                Path(entry.path).chmod(0o700)
+                count += 1
+                moved = folder.with_name(f"{folder.name}.{count}")
+                Path(entry.path).rename(moved)
+                waiting.append(moved)
+            else:
+                Path(entry.path).unlink()
+        here.rmdir()
 
 
 def _open_up(folder: Path) -> None:
     """Let us read and change every folder below this one."""
     folder.chmod(0o700)
     for inner, _, _ in os.walk(folder):
-        for entry in os.scandir(inner):
+        for entry in list(os.scandir(inner)):
             if entry.is_dir(follow_symlinks=False):
                 Path(entry.path).chmod(0o700)
 
@@ -159,7 +182,8 @@ def _protect(target: Path) -> None:
 def tidy(work: Path, patterns: Iterable[str]) -> None:
     """Remove what matches one of the patterns, and what is neither file, folder nor link; make all of it readable."""
     wanted = [[part for part in pattern.split("/") if part not in ("", ".")] for pattern in patterns]
-    for path, relative in list(_walk(work)):
+    # What is removed here is not walked into.
+    for path, relative in _walk(work):
         try:
             mode = path.lstat().st_mode
         except FileNotFoundError:
@@ -170,7 +194,11 @@ def tidy(work: Path, patterns: Iterable[str]) -> None:
 
 
 def _walk(work: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Return what lies below a folder with its path in parts; folders are opened up before they are entered."""
+    """Return what lies below a folder with its path in parts; folders are opened up before they are entered.
+
+    Raises:
+        ExecutionError: folders are nested so deep that nobody could read what lies in them.
+    """
     work.chmod(0o700)
     waiting: list[tuple[Path, list[str]]] = [(work, [])]
     while waiting:
@@ -182,6 +210,8 @@ def _walk(work: Path) -> Iterator[tuple[Path, list[str]]]:
             continue
         for entry in entries:
             path, parts = Path(entry.path), [*relative, entry.name]
+            if len(parts) > DEEPEST or len(os.fsencode(path)) > LONGEST:
+                raise ExecutionError(f"It wrote folders that are nested more than {DEEPEST} deep, or too long a path.")
             if entry.is_dir(follow_symlinks=False):
                 path.chmod(0o700)
                 waiting.append((path, parts))

@@ -4,7 +4,7 @@ It leads a session of its own. With ``walls`` it makes namespaces first (user, m
 are mounted read-only, the workspace's own folder cannot be seen, and when the command has ended, nothing that it
 started is left. Then it starts bash, waits for it, and writes how it ended to the ``report``.
 
-``LAUNCH.json``: ``work``, ``temporary`` (folders), ``command``, ``environment``, ``walls``, ``hidden`` (a folder),
+``LAUNCH.json``: ``work``, ``temporary`` (folders), ``command``, ``environment``, ``walls``, ``hidden`` (folders),
 ``mounts`` ([[source, target below work], …]), ``file_bytes``, ``data_bytes`` (limits or null), ``report`` (a file).
 
 ``python run_launch.py --probe`` ends with 0 if the machine allows such walls, and with something else if not.
@@ -133,7 +133,11 @@ def _build_walls(libc: Any, launch: dict[str, Any]) -> None:
     shown = [launch["work"], launch["temporary"]]
     doors = [os.open(folder, os.O_PATH | os.O_DIRECTORY) for folder in shown]
     parents = [os.open(source, os.O_PATH | os.O_NOFOLLOW) for source, _ in launch["mounts"]]
-    _mount(libc, "tmpfs", launch["hidden"], "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,mode=0755")
+    hidden = [folder for folder in launch["hidden"] if os.path.isdir(folder)]  # noqa: PTH112
+    for folder in hidden:
+        # One within another is gone by now.
+        if os.path.isdir(folder):  # noqa: PTH112
+            _mount(libc, "tmpfs", folder, "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,mode=0755")
     for folder, door in zip(shown, doors, strict=True):
         os.makedirs(folder, mode=0o755, exist_ok=True)  # noqa: PTH103
         _mount(libc, f"/proc/self/fd/{door}", folder, None, MS_BIND | MS_REC)
@@ -141,7 +145,9 @@ def _build_walls(libc: Any, launch: dict[str, Any]) -> None:
         place = f"{launch['work']}/{target}"
         _mount(libc, f"/proc/self/fd/{parent}", place, None, MS_BIND | MS_REC)
         _make_read_only(libc, place)
-    _make_read_only(libc, launch["hidden"])
+    for folder in hidden:
+        if os.path.ismount(folder):
+            _make_read_only(libc, folder)
     _mount(libc, "proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     for opened in (*doors, *parents):
         os.close(opened)

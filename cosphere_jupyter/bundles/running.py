@@ -66,10 +66,12 @@ Demand = Callable[[Connection, Account], None]
 
 @dataclass(frozen=True)
 class Place:
-    """Where runs are at work: their folders, the workspace's own folder (hidden from them), the deployment's limits."""
+    """Where runs are at work: their folders, the workspace's own folder, the deployment's limits."""
 
     folders: RunFolders
     data_dir: Path
+    # Folders that no command sees.
+    hidden: tuple[Path, ...] = ()
     ceilings: Ceilings = field(default_factory=Ceilings)
 
 
@@ -100,7 +102,7 @@ class BundleTask:
         self._following.add(following)
         following.add_done_callback(self._following.discard)
         mark = [MARK, str(self._place.data_dir)]
-        params |= {"folder": str(folder), "hidden": str(self._place.data_dir), "mark": mark}
+        params |= {"folder": str(folder), "hidden": [str(each) for each in self._place.hidden], "mark": mark}
         return Call(ENTRIES[self.name], params, is_foreign=True)
 
     def _begin(self, connection: Connection, task: Task) -> dict[str, Any]:
@@ -246,8 +248,8 @@ class BundleTask:
         if bundle.bundle_type == RUN:
             try:
                 kept = await asyncio.to_thread(self._place.folders.keep, uuid, patterns)
-            except OSError:
-                self._log.exception("Bundle %s: what it has left cannot be kept", uuid)
+            except (OSError, ExecutionError, RecursionError) as error:
+                self._log.warning("Bundle %s: what it has left cannot be kept: %s", uuid, error)
 
         def work(connection: Connection) -> None:
             found, _ = _to_settle(connection, uuid)

@@ -11,6 +11,7 @@ from logging import Logger
 from pathlib import Path
 from typing import Protocol
 
+from jupyter_core.paths import jupyter_runtime_dir
 from sqlalchemy import Connection
 
 from ..accounts.service import Account, read_account
@@ -102,7 +103,9 @@ class Runs:
         cls, database: Database, engine: TaskEngine, store: BundleStore, settings: RunSettings, log: Logger
     ) -> Runs:
         """Return the runs of a workspace with these settings; ``ValueError`` if a limit cannot be read."""
-        place = Place(RunFolders(store), settings.data_dir, read_ceilings(*settings.run_limits))
+        # The workspace's keys, and the tokens of Jupyter servers.
+        hidden = (settings.data_dir, Path(jupyter_runtime_dir()))
+        place = Place(RunFolders(store), settings.data_dir, hidden, read_ceilings(*settings.run_limits))
         return cls(database, engine, place, settings.allow_runs, log)
 
     # -- life ------------------------------------------------------------------------------------------------------
@@ -114,11 +117,14 @@ class Runs:
         """
         self._owner_id = owner_id
         self._loop = asyncio.get_running_loop()
-        for row in await self._database.read(staging.unfinished):
-            await self._kinds[RUN].settle(row["uuid"])
-        for uuid in await asyncio.to_thread(self._place.folders.uuids):
-            # Also folders of bundles that are gone.
-            await self._kinds[RUN].settle(uuid)
+        unfinished = [row["uuid"] for row in await self._database.read(staging.unfinished)]
+        # Also folders of bundles that are gone.
+        for uuid in dict.fromkeys([*unfinished, *await asyncio.to_thread(self._place.folders.uuids)]):
+            try:
+                await self._kinds[RUN].settle(uuid)
+            except Exception:
+                # Whatever a command has made of its folder: the workspace opens.
+                self._log.exception("Bundle %s: what a former server left of it cannot be tidied up", uuid)
         self._news.set()
         self._watching = asyncio.ensure_future(self._watch())
 

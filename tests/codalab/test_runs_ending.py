@@ -170,7 +170,7 @@ print(json.dumps(run_child.run(json.loads(sys.argv[1]), lambda progress: None)))
         "command": command,
         "dependencies": [dependency],
         "limits": {},
-        "hidden": str(tmp_path),
+        "hidden": [str(tmp_path)],
         "exclude_patterns": [],
         "mark": ["MARK", "mark"],
     }
