@@ -55,7 +55,7 @@ class WorksheetSources:
 
 
 def parsed(connection: Connection, worksheet: Worksheet, source: str, reader: Account) -> list[NewItem]:
-    """Return the items of a source; names of bundles are looked for on the worksheet itself first."""
+    """Return the items of a source; names of bundles are those on the worksheet itself first, then ``reader``'s own."""
     lines: Sequence[Line] = lines_of(source)
     if len(lines) > MOST_ITEMS:
         raise Refused(f"a source may have {MOST_ITEMS} lines at most")
@@ -91,10 +91,13 @@ def _bundles(
             # It need not exist.
             return spec
         if spec not in known and spec not in unknown:
-            try:
-                known[spec] = find_bundle(connection, spec, worksheet, reader)
-            except CosphereError:
-                unknown.add(spec)
+            # What is not on the worksheet yet may be one of the writer's own.
+            for place in (worksheet, None):
+                try:
+                    known[spec] = find_bundle(connection, spec, place, reader)
+                    break
+                except CosphereError:
+                    unknown.add(spec)
         return known.get(spec)
 
     return find

@@ -118,13 +118,22 @@ class Bundles(Html):
         wanted = {"bundle_type": "make", "metadata": metadata, "dependencies": self._dependencies(dependencies)}
         return self._create(wanted, worksheet)
 
-    def freeze(self, request: Request | int, name: str, worksheet: Any = None) -> Bundle:
+    def freeze(
+        self,
+        request: Request | int,
+        name: str,
+        *,
+        description: str | None = None,
+        tags: Sequence[str] = (),
+        worksheet: Any = None,
+    ) -> Bundle:
         """Make a bundle of the rows of a request that has succeeded; see ``Request.freeze``."""
-        number = request if isinstance(request, int) else request.id
-        body: dict[str, Any] = {"request_id": number, "name": name}
+        attributes: dict[str, Any] = {"request_id": request if isinstance(request, int) else request.id, "name": name}
+        attributes |= {"description": description, "tags": list(tags)}
         if worksheet is not None:
-            body["worksheet"] = self._worksheet(worksheet)
-        return self._of(self.face.send("POST", "/bundles/freeze", body))[0].refresh()
+            attributes["worksheet"] = self._worksheet(worksheet)
+        body = {"data": {"type": "bundles", "attributes": attributes}}
+        return self._of(self.face.send("POST", "/bundles/freeze", body, {"include": "owner"}))[0]
 
     # -- for the handles -------------------------------------------------------------------------------------------
 

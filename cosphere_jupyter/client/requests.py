@@ -258,6 +258,8 @@ class Request(Html):
 
         >>> bundle = request.freeze("late-flights")
         >>> bundle.request, bundle.origin
+
+        Options are ``description``, ``tags`` and ``worksheet``.
         """
         return self._workspace.bundles.freeze(self.wait(), name, **options)
 

@@ -168,6 +168,28 @@ def test_what_fails_says_why_and_what_takes_long_can_be_killed(ws: Workspace):
         ws.run("true", tiem="1h")
 
 
+# From a request to a bundle
+
+
+def test_the_rows_of_a_request_are_kept_and_lead_back_to_it(ws: Workspace):
+    ws.catalogue.create(name="flights", source="flights.parquet")
+    request = ws.catalogue["flights"].select("n", "carrier").where("n < 10").request()
+    kept = request.freeze("few-flights", tags=["2013"])
+    assert (kept.name, kept.state, kept.tags) == ("few-flights", "ready", ("2013",))
+    frame = kept.to_pandas(progress=False)
+    assert frame.to_dict("list") == request.to_pandas(progress=False).to_dict("list") and len(frame) == 10
+    assert kept.request is not None and kept.request.id == request.id and kept.request.spec == request.spec
+    assert kept.origin is not None and frame.attrs["cosphere"]["origin"] == kept.origin
+    assert kept.origin["catalogue_item"] == "flights" and kept.origin["rows"] == 10
+    assert kept.origin["rows_hash"] == request.freeze("again").origin["rows_hash"]
+    # What is made of it leads back, too.
+    run = ws.run("ls data", {"data": kept}).wait(timeout=60, progress=False)
+    assert [each.request and each.request.id for each in run.ancestors] == [request.id]
+    assert "flights" in kept._repr_html_()
+    with pytest.raises(NotFound, match="there is no download request 424242"):
+        ws.bundles.freeze(424242, "nothing")
+
+
 # Worksheets
 
 

@@ -106,6 +106,10 @@ async def test_names_in_a_source_mean_what_was_added_last(owner: Api, services: 
     await owner.post(f"/rest/worksheets/{uuid}/raw", raw=b"{same}\n{same^3}\n{^2}\n{same^9}")
     shown = [f"[dataset same]{{{each}}}" for each in (bundles[2], bundles[0], bundles[1])]
     assert await source(owner, uuid) == [*shown, "{same^9}"]
+    # What is not on it yet may be one of the writer's own.
+    other = await stored_bundle(services, owner, "other")
+    await owner.post(f"/rest/worksheets/{uuid}/raw", raw=b"{other}\n{same}")
+    assert await source(owner, uuid) == [f"[dataset other]{{{other}}}", shown[2]]
 
 
 async def test_a_source_that_was_read_before_a_change_is_not_written(owner: Api) -> None:
