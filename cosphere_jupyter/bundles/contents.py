@@ -135,8 +135,11 @@ class Contents:
         return await asyncio.to_thread(work)
 
     def archive(self, target: Target) -> Iterator[bytes]:
-        """Yield a folder as a compressed tar archive; blocks on the disk."""
-        return reading.gzipped(reading.tar_chunks(target.root, target.names))
+        """Yield a folder as a compressed tar archive; blocks on the disk. ``Missing`` if it is gone meanwhile."""
+        try:
+            yield from reading.gzipped(reading.tar_chunks(target.root, target.names))
+        except reading.GoneError:
+            raise _nothing_at("/".join(target.names), target.bundle.uuid) from None
 
     async def discard(self, locations: Iterable[str]) -> None:
         """Remove contents that the record no longer knows; see `release`."""

@@ -19,6 +19,7 @@ from typing import Any
 FILE, DIRECTORY, LINK, OTHER = "file", "directory", "link", "other"
 # What is read and handed on at once, in bytes.
 CHUNK = 512 * 1024
+SAMPLE = 32 * 1024
 # Deeper folders than this are not looked into.
 DEEPEST = 100
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -110,6 +111,14 @@ def file_chunks(descriptor: int, start: int, end: int) -> Iterator[bytes]:
             yield chunk
     finally:
         os.close(descriptor)
+
+
+def is_dense(descriptor: int, size: int) -> bool:
+    """Whether compressing a file would take long and make it hardly smaller, to judge by samples of a large one."""
+    if size < CHUNK:
+        return False
+    samples = [os.pread(descriptor, SAMPLE, start) for start in (0, (size - SAMPLE) // 2)]
+    return all(len(zlib.compress(sample, 1)) > 0.9 * len(sample) for sample in samples)
 
 
 def gzipped(chunks: Iterable[bytes], level: int = 1) -> Iterator[bytes]:

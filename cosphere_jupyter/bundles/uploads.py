@@ -33,6 +33,8 @@ from .usage import disk_left
 
 # What is written to the disk at once.
 PIECE = 1024 * 1024
+# After so many bytes the disk begins to take them: the end waits for the rest only.
+SYNC_EVERY = 32 * 1024 * 1024
 # An archive may be a little larger than what is in it.
 SLACK = 1024 * 1024
 FINALIZED = "Contents cannot be modified, bundle already finalized."
@@ -79,6 +81,8 @@ class Upload:
         self._waiting_size = 0
         self._writing: asyncio.Task[None] | None = None
         self._descriptor: int | None = None
+        self._syncing: asyncio.Task[None] | None = None
+        self._synced = 0
 
     async def open(self) -> None:
         """Make the file that the bytes go to."""
@@ -98,6 +102,7 @@ class Upload:
         if self._waiting_size >= PIECE:
             await self._written()
             self._writing = asyncio.ensure_future(asyncio.to_thread(self._write, self._taken()))
+            self._sync_soon()
 
     def check(self, size: int) -> None:
         """Raise ``QuotaExceeded`` if so many bytes are too many."""
@@ -108,14 +113,16 @@ class Upload:
         """Unpack, publish and give to the bundle what was sent; the bundle is as the options say when this returns."""
         await self._written()
         await asyncio.to_thread(self._write, self._taken())
+        if self._syncing is not None:
+            await self._syncing
         await asyncio.to_thread(self._close, True)
         path, measured = await self._measured()
         await self._uploads.publish(self, path, measured)
 
     async def abort(self) -> None:
         """Remove what was written."""
-        if self._writing is not None:
-            await asyncio.gather(self._writing, return_exceptions=True)
+        going_on = [each for each in (self._writing, self._syncing) if each is not None]
+        await asyncio.gather(*going_on, return_exceptions=True)
         await asyncio.to_thread(self._close, False)
         await asyncio.to_thread(self._uploads.contents.store.remove, self._aside)
 
@@ -141,6 +148,15 @@ class Upload:
         if self._writing is not None:
             await self._writing
             self._writing = None
+
+    def _sync_soon(self) -> None:
+        if self._syncing is not None and self._syncing.done():
+            # A disk that could not take it says so once.
+            self._syncing.result()
+            self._syncing = None
+        if self._syncing is None and self._descriptor is not None and self.count - self._synced >= SYNC_EVERY:
+            self._synced = self.count
+            self._syncing = asyncio.ensure_future(asyncio.to_thread(os.fsync, self._descriptor))
 
     def _taken(self) -> list[bytes]:
         taken, self._waiting, self._waiting_size = self._waiting, [], 0

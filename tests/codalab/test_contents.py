@@ -156,6 +156,25 @@ async def test_a_running_bundle_is_read_as_it_is_now(shelf: Shelf, tmp_path: Pat
     assert unpacked(await shelf.blob(uuid))["out"] == "/etc"
 
 
+async def test_contents_that_go_away_between_two_looks_are_missing(shelf: Shelf, monkeypatch: Any) -> None:
+    uuid = await tree(shelf)
+    contents = shelf.services.bundle_contents
+    find, location = contents.find, (await shelf.stored(uuid)).location
+
+    async def find_and_remove(*args: Any) -> Any:
+        target = await find(*args)
+        contents.store.delete(location)
+        return target
+
+    for path, ask in (("", shelf.blob), ("sub", shelf.blob), ("a.txt", shelf.blob), ("sub", shelf.info)):
+        monkeypatch.setattr(contents, "find", find_and_remove)
+        answer = await ask(uuid, path)
+        assert told(answer) == (404, f"Path '{path}' in bundle {uuid} not found"), path
+        monkeypatch.undo()
+        restored = await shelf.stored(await tree(shelf))
+        contents.store.path(restored.location).rename(contents.store.path(location))
+
+
 async def test_no_path_leads_out_of_a_bundle(shelf: Shelf) -> None:
     uuid = await shelf.filled(tar_of(("a.txt", b"mine"), ("sub/inner", b"mine")), "x.tar.gz")
     folder = shelf.services.bundle_contents.store.path((await shelf.stored(uuid)).location)

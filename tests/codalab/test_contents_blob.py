@@ -234,6 +234,14 @@ async def test_a_large_file_comes_whole_in_every_way(shelf: Shelf) -> None:
     assert unpacked(await shelf.blob(folder)) == {"big.bin": content}
 
 
+async def test_a_large_file_that_cannot_be_made_smaller_is_sent_as_it_is(shelf: Shelf) -> None:
+    dense, text = os.urandom(1_000_000), os.urandom(500_000).hex().encode()
+    for content, expected in ((dense, "identity"), (text, "gzip"), (dense[:1000], "gzip")):
+        uuid = await shelf.filled(content, "x.bin")
+        answer = await shelf.blob(uuid, headers={"Accept-Encoding": "gzip"})
+        assert (encoding_of(answer), answer.body) == (expected, content)
+
+
 def test_a_gzip_stream_is_cut_into_pieces_and_is_whole() -> None:
     from cosphere_jupyter.bundles.reading import gzipped
 

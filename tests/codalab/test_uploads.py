@@ -247,6 +247,17 @@ async def test_a_sender_that_goes_away_leaves_nothing(shelf: Shelf, is_end: int)
         assert "failure_message" not in (await shelf.stored(uuid)).metadata
 
 
+async def test_a_sender_that_falls_silent_is_gone(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cosphere_jupyter.handlers.codalab.uploads.STALL_SECONDS", 0.3)
+    uuid = await shelf.bundle()
+    async with Wire(shelf.caller) as wire:
+        await wire.put(uuid, "x", finalize_on_failure=1)
+        await wire.chunk(b"mine")
+        assert await wire.is_closed()
+    await settled(shelf, uuid, "failed", "Upload failed: the connection was lost after 4 bytes.")
+    assert left_over(shelf) == []
+
+
 async def test_a_bundle_that_goes_away_while_it_is_filled_leaves_nothing(shelf: Shelf) -> None:
     from cosphere_jupyter.bundles.records import delete_bundles
 

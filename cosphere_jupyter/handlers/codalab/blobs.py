@@ -18,7 +18,7 @@ from tornado.web import Finish
 
 from ...bundles.contents import Target
 from ...bundles.problems import Refused
-from ...bundles.reading import DIRECTORY, FILE, file_chunks, gzipped
+from ...bundles.reading import DIRECTORY, FILE, file_chunks, gzipped, is_dense
 from ...bundles.summary import TRUNCATION
 from ...errors import AccessDenied
 from .base import CodaLabHandler
@@ -82,6 +82,9 @@ class BlobHandler(CodaLabHandler):
         try:
             start, end = part or (0, node.size)
             end = max(start, min(end, node.size))
+            if is_gzipped and await asyncio.to_thread(is_dense, descriptor, node.size):
+                is_gzipped = False
+                self.set_header("Content-Encoding", "identity")
             if target.is_final and self._is_known(f'"{node.version}{"-gzip" if is_gzipped else ""}"') and not part:
                 self.set_status(304)
                 return
