@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from .engine import Database
 
-HEAD = "0007"
+HEAD = "0008"
 
 
 def alembic_config() -> Config:

@@ -77,9 +77,10 @@ object_properties = Table(
     Column("moment", UtcDateTime),
     Column("flag", Boolean(create_constraint=False)),
     Column("reference_id", BigInteger),
-    Index("ix_object_properties_pattern_number", "pattern", "number"),
+    # What ranges are asked of stands in the index, so that none of the rows is looked at.
+    Index("ix_object_properties_pattern_number", "pattern", "number", "dimensionality", "object_id"),
     Index("ix_object_properties_pattern_text", "pattern", "text"),
-    Index("ix_object_properties_pattern_moment", "pattern", "moment"),
+    Index("ix_object_properties_pattern_moment", "pattern", "moment", "kind", "object_id"),
     Index("ix_object_properties_kind_reference_id", "kind", "reference_id"),
     Index("ix_object_properties_kind_text", "kind", "text"),
     Index("ix_object_properties_object_id_pattern", "object_id", "pattern"),

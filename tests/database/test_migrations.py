@@ -24,6 +24,7 @@ PUBLISHED = {
     "0005_objects.py": "7da88a182cf75aa8",
     "0006_bundles.py": "78c83680b8b96f80",
     "0007_words_of_bundles.py": "e36949771546f527",
+    "0008_searches_of_objects.py": "a142452c306bf31d",
 }
 
 

@@ -88,7 +88,7 @@ def plan(database: Database, statement: Select[Any]) -> str:
 
 
 QUERIES = {
-    "mass > 3 mg": ("ix_object_properties_pattern_number (pattern=? AND number>?)", 6_999),
+    "mass > 3 mg": ("COVERING INDEX ix_object_properties_pattern_number (pattern=? AND number>?)", 6_999),
     "mass == 3 mg": ("ix_object_properties_pattern_number (pattern=? AND number>? AND number<?)", 1),
     "layers.?.thickness < 5 nm": ("ix_object_properties_pattern_number (pattern=? AND number<?)", 5),
     'name == "Sample 17"': ("ix_object_properties_pattern_text (pattern=? AND text=?)", 1),
