@@ -168,8 +168,7 @@ async def test_of_fifty_who_fetch_the_token_at_once_one_gets_it(steps: Any) -> N
         await steps.attach(request)
         answers = await asyncio.gather(*(steps.redeem(request) for _ in range(50)))
         statuses = Counter(answer.status for answer in answers)
-        # So many at once are no honest program: most are told to slow down.
-        assert statuses[201] == 1 and statuses[404] >= 1 and set(statuses) == {201, 404, 429}
+        assert statuses == {201: 1, 404: 49}
 
 
 async def test_an_id_token_attaches_once_even_when_fifty_try_at_once(steps: Any) -> None:

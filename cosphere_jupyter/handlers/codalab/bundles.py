@@ -168,7 +168,9 @@ class BundleLocationsHandler(CodaLabHandler):
         self.send_data([])
 
     async def post(self, uuid: str) -> None:
-        """Say that contents are uploaded to the server itself."""
+        """Say that contents are uploaded to the server itself, wherever the body would have them."""
+        if self.request.body:
+            await self.json_body()
         where = {"bundle_uuid": uuid, "bundle_conn_str": None, "index_conn_str": None, "bundle_url": None}
         self.send_data([{"type": "bundle_locations", "attributes": where}])
 
