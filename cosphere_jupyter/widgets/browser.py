@@ -17,6 +17,7 @@ from .builder import RequestBuilder
 from .code import search_call, table_call
 from .core import Message, Panel, button, quietly, unlabelled
 from .page import TablePage
+from .sign_in import SignInOffer
 
 if TYPE_CHECKING:
     from ..client.workspace import Workspace
@@ -53,6 +54,7 @@ class CatalogueBrowser(Panel):
         )
         self._tag = unlabelled(ipywidgets.Combobox(value=tag, description="Tag", placeholder="Any tag"))
         self._status, self._error = Message(), Message()
+        self._sign_in = SignInOffer(workspace)
         self._list = view.List(label="Tables", empty="Looking …")
         self._more = button(f"Show {PAGE} more", self._read_more)
         self._more.layout.display = "none"
@@ -75,7 +77,7 @@ class CatalogueBrowser(Panel):
         left.add_class("cosphere-left")
         self._panes = ipywidgets.HBox([left, self._page])
         self._panes.add_class("cosphere-panes")
-        self._catalogue = ipywidgets.VBox([fields, self._error, self._panes, self._code])
+        self._catalogue = ipywidgets.VBox([fields, self._error, self._sign_in, self._panes, self._code])
         self._catalogue.add_class("cosphere-stack")
         return [self._catalogue]
 
@@ -116,6 +118,7 @@ class CatalogueBrowser(Panel):
         text, tag = self._asked
         self._tables = tables
         self._error.say("")
+        self._sign_in.show(None)
         with self._list.hold_sync():
             self._list.empty = "No table is named like that." if text.strip() or tag else "There is no table yet."
             self._list.items = [item(each) for each in tables]
@@ -129,6 +132,7 @@ class CatalogueBrowser(Panel):
 
     def _fail(self, error: Exception) -> None:
         self._error.complain(error)
+        self._sign_in.show(error, "search", lambda: self._on_search(None))
         self._status.say("")
         self._more.disabled = False
         self._list.empty = "Nothing could be read."

@@ -18,7 +18,8 @@ from .code import query_call, spec_json
 from .core import Message, Panel, button, heading, unlabelled
 from .filters import FilterRow
 from .running import Running
-from .sizes import SizeLine
+from .sign_in import SignInOffer
+from .sizes import Sized, SizeLine
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,6 +75,7 @@ class RequestBuilder(Panel):
         self._python = view.Code(label="This request in Python")
         self._json = view.Code(label="This request as JSON")
         self._size = SizeLine(self.table.workspace)
+        self.sign_in = SignInOffer(self.table.workspace)
         self._running = Running(self, self._size)
         self.children = self._laid_out(back)
         self._observe()
@@ -110,7 +112,7 @@ class RequestBuilder(Panel):
         panes.add_class("cosphere-panes")
         code = ipywidgets.Tab([self._python, self._json], titles=["Python", "JSON"])
         code.add_class("cosphere-tabs")
-        return [head, panes, self._wrong, self._running, code]
+        return [head, panes, self._wrong, self._running, self.sign_in, code]
 
     def _observe(self) -> None:
         self._search.observe(lambda _: self._filter_columns(), "value")
@@ -296,7 +298,16 @@ class RequestBuilder(Panel):
             self._size.clear()
             return
         self._size.wait_for()
-        self._work("estimate", self._size.work(query), self._size.show, self._size.fail, ESTIMATE_DELAY)
+
+        def tell(found: Sized) -> None:
+            self._size.show(found)
+            self.sign_in.show(None)
+
+        def fail(error: Exception) -> None:
+            self._size.fail(error)
+            self.sign_in.show(error, "estimate", lambda: self._estimate(self.query))
+
+        self._work("estimate", self._size.work(query), tell, fail, ESTIMATE_DELAY)
 
     # -- requesting ------------------------------------------------------------------------------------------------
 

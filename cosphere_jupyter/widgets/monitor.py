@@ -13,7 +13,7 @@ import ipywidgets
 import traitlets
 from traitlets import Bunch
 
-from ..client.errors import NotFound, NotSignedIn, ServerUnavailable
+from ..client.errors import NotFound, ServerUnavailable
 from ..client.requests import Request
 from ..client.tasks import Task
 from ..client.text import clean, rows_text
@@ -26,7 +26,7 @@ from .monitor_drawer import Drawer
 from .monitor_feed import Feed
 from .monitor_list import TaskList
 from .results import Results
-from .sign_in import SignIn
+from .sign_in import SignInOffer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,7 +81,7 @@ class TaskMonitor(Panel):
             options=[(name.capitalize(), name) for name in _SHOWN], value=show, tooltips=["", "", ""]
         )
         self._filter.style.button_width = "auto"
-        self._sign_in = ipywidgets.VBox(layout=ipywidgets.Layout(display="none"))
+        self._sign_in = SignInOffer(workspace)
         self.children = self._laid_out()
         self.show = show
         traitlets.link((self, "show"), (self._filter, "value"))
@@ -135,15 +135,8 @@ class TaskMonitor(Panel):
             self._error.complain(problem)
         else:
             self._error.say("")
-        self._offer_sign_in(isinstance(problem, NotSignedIn))
-
-    def _offer_sign_in(self, is_needed: bool) -> None:
-        if is_needed and not self._sign_in.children:
-            self._sign_in.children, self._sign_in.layout.display = (SignIn(self._workspace),), None
-        elif not is_needed and self._sign_in.children:
-            for each in self._sign_in.children:
-                each.close()
-            self._sign_in.children, self._sign_in.layout.display = (), "none"
+        # The feed goes on by itself.
+        self._sign_in.show(problem)
 
     def _refresh(self) -> None:
         """Show what is known now; what has not changed is not sent."""

@@ -8,7 +8,7 @@ from typing import Any
 import ipywidgets
 
 from ..client.charts import rows_of, value_text
-from ..client.display import LONGEST_CELL
+from ..client.display import LONGEST_CELL, size_of
 from ..client.table import Table
 from ..client.text import clean, html, rows_text, size_text
 from . import view
@@ -49,11 +49,14 @@ class TablePage(ipywidgets.VBox):
 
     def _show_columns(self, table: Table, rows: int | None) -> None:
         shown = table.columns[:MOST_COLUMNS]
-        cells, used = view.column_rows(shown, rows), list(range(len(_HEADINGS)))
-        if not any(column.distribution is not None for column in shown):
-            used = [place for place in used if place != 4]
-        if not any(column.description for column in shown):
-            used = [place for place in used if place != 5]
+        cells = view.column_rows(shown, rows)
+        # Headings without anything below them are left out.
+        is_used = {
+            "Size": any(size_of(column) for column in shown),
+            "Distribution": any(column.distribution is not None for column in shown),
+            "Description": any(column.description for column in shown),
+        }
+        used = [place for place, name in enumerate(_HEADINGS) if is_used.get(name, True)]
         with self._columns.hold_sync():
             self._columns.label = f"Columns of {clean(table.name, 80)}"
             self._columns.headings = [_HEADINGS[place] for place in used]

@@ -81,8 +81,12 @@ class Running(ipywidgets.VBox):
                 "request",
                 quietly(builder.table.workspace.http, lambda: self._watch(query, watched)),
                 self._finish,
-                self._fail,
+                self._refused,
             )
+
+    def _refused(self, error: Exception) -> None:
+        self._fail(error)
+        self._builder.sign_in.show(error, "request", self.submit)
 
     def _watch(self, query: Query, watched: object) -> str:
         request = query.request()
@@ -121,6 +125,7 @@ class Running(ipywidgets.VBox):
 
     def _finish(self, text: str) -> None:
         if text:
+            self._builder.sign_in.show(None)
             self._show(self._builder.request)
             self._line.say(text)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
@@ -99,6 +100,8 @@ class SignIn(Panel):
         super().__init__()
         self._workspace = workspace
         self._stop = threading.Event()
+        # Whoever has signed in elsewhere meanwhile has another one: nobody is asked twice.
+        self._refused_token = workspace.http.server.token
         self._card = Card()
         self._start = button("Sign in", self.start, "primary")
         self._cancel = button("Cancel", self.cancel, tooltip="Wait no longer")
@@ -133,7 +136,7 @@ class SignIn(Panel):
 
     def _sign_in(self, stop: threading.Event) -> Account:
         http, refusal = self._workspace.http, NotSignedIn("nobody has signed in")
-        http.find_out_who(http.server.token, refusal, lambda http, refusal: signing.ask(http, refusal, self, stop))
+        http.find_out_who(self._refused_token, refusal, lambda http, refusal: signing.ask(http, refusal, self, stop))
         return self._workspace.me
 
     def _done(self, account: Account) -> None:
@@ -158,3 +161,36 @@ class SignIn(Panel):
         for each in (self._start, self._cancel):
             each.close()
         super().close()
+
+
+class SignInOffer(ipywidgets.VBox):
+    """A card to sign in that is there only while it is needed; afterwards what was refused is done again."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        super().__init__(layout=ipywidgets.Layout(display="none"))
+        self._workspace = workspace
+        self._refused: dict[str, Callable[[], object]] = {}
+
+    def show(self, problem: Exception | None, what: str = "", again: Callable[[], object] | None = None) -> None:
+        """Show the card if the problem is that nobody is signed in, else hide it; ``again`` does ``what`` once more."""
+        if not isinstance(problem, NotSignedIn):
+            self._hide()
+            return
+        if again is not None:
+            self._refused[what] = again
+        if not self.children:
+            card = SignIn(self._workspace)
+            card.observe(lambda _: self._go_on(), "account")
+            self.children, self.layout.display = (card,), None
+
+    def _go_on(self) -> None:
+        refused, self._refused = list(self._refused.values()), {}
+        for again in refused:
+            # On a thread of its own: the card's lock is held now, and whoever is told takes another one.
+            threading.Thread(target=again, name="cosphere-signed-in", daemon=True).start()
+
+    def _hide(self) -> None:
+        self._refused = {}
+        for card in self.children:
+            card.close()
+        self.children, self.layout.display = (), "none"

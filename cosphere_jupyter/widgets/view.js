@@ -362,11 +362,23 @@ function keep(event) {
   if (!is_notebooks) event.stopPropagation();
 }
 
+// The sliders of ipywidgets have a label that is only seen; screen readers need it on what has the focus.
+function tellSliders(panel) {
+  for (const node of panel.querySelectorAll(".noUi-handle, .widget-readout")) {
+    const text = node.closest(".widget-slider")?.querySelector(".widget-label")?.textContent;
+    if (text) node.setAttribute("aria-label", text);
+  }
+}
+
 // A part is drawn before it stands in its panel.
 function guard(el, tries = 50) {
   const panel = el.closest(".cosphere");
-  if (panel) panel.addEventListener("keydown", keep);
-  else if (tries) setTimeout(() => guard(el, tries - 1), 100);
+  if (panel && !panel.dataset.cosphereGuarded) {
+    panel.dataset.cosphereGuarded = "yes";
+    panel.addEventListener("keydown", keep);
+    new MutationObserver(() => tellSliders(panel)).observe(panel, { childList: true, subtree: true });
+    tellSliders(panel);
+  } else if (!panel && tries) setTimeout(() => guard(el, tries - 1), 100);
 }
 
 const PARTS = { chart: renderChart, list: renderList, table: renderTable, code: renderCode };

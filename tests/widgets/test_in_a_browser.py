@@ -223,10 +223,16 @@ async def test_names_and_texts_of_the_catalogue_stay_texts(lab: RealServer) -> N
         await notebook.run(1)
         try:
             await (await option(notebook, "wild")).click()
+            await page.get_by_role("table", name="Columns of wild").wait_for()
+            assert await page.evaluate(OVERFLOWING) == []
             await page.get_by_role("tab", name=re.compile("Sample")).click()
+            await page.get_by_role("table", name="Sample of wild").wait_for()
+            assert await page.evaluate(OVERFLOWING) == [] and await page.evaluate(UNNAMED) == []
             await page.get_by_role("button", name="Build a request").click()
             await page.get_by_role("button", name="Add a filter").click()
             await page.get_by_label("Value", exact=True).wait_for()
+            assert await page.get_by_role("slider", name="Share of rows").count() == 1
+            assert await page.evaluate(OVERFLOWING) == [] and await page.evaluate(UNNAMED) == []
             assert await page.locator(".cosphere img, .cosphere script").count() == 0
             assert "broken in" not in await page.title()
         finally:
@@ -234,6 +240,20 @@ async def test_names_and_texts_of_the_catalogue_stay_texts(lab: RealServer) -> N
         # No server runs such a table, so that its size cannot be told.
         notebook.assert_calm()
 
+
+# Controls without a name for screen readers, and texts that stand over their neighbours.
+UNNAMED = """() => [...document.querySelectorAll(
+  '.cosphere :is(input, select, button, [tabindex]:not(li, [tabindex="-1"]), [contenteditable])')]
+  .filter((node) => node.checkVisibility() && !node.getAttribute('aria-label')
+    && ![...(node.labels ?? [])].some((each) => each.textContent.trim()) && !node.textContent.trim())
+  .map((node) => node.outerHTML.slice(0, 120))"""
+OVERFLOWING = """() => [...document.querySelectorAll('.cosphere :is(th, td, .cosphere-tag, .cosphere-name, h3)')]
+  .filter((node) => {
+    const style = getComputedStyle(node), is_shown = node.checkVisibility() && style.display !== 'inline';
+    return is_shown && style.overflowX === 'visible' && node.scrollWidth > node.clientWidth + 1
+      && !node.querySelector('svg');
+  })
+  .map((node) => node.outerHTML.slice(0, 120))"""
 
 LOOKS = """() => {
   const light = (color) => {

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import ipywidgets
+import pyarrow as pa
 import pytest
 from client.workspace_server import WorkspaceServer
 
@@ -198,6 +199,31 @@ def test_a_monitor_whose_token_expires_offers_to_sign_in_and_goes_on(server: Wor
         offered._start.click()
         assert offered.wait(10) and offered.state == "done"
         until(lambda: not monitor._sign_in.children)
+
+
+def test_the_catalogue_and_a_request_go_on_where_they_were_once_somebody_has_signed_in(server: WorkspaceServer) -> None:
+    column = {"name": "n", "type": "INTEGER", "size": 8, "is_enum": False, "is_nullable": False, "distribution": None}
+    server.add_item("flights", [column])
+    server.will_answer("flights", pa.table({"n": [1, 2, 3]}))
+    with Workspace(server.url, "a.b.c", sign_in=True, cache=False) as ws:
+        builder = ws.builder("flights")
+        assert builder.wait(10) and not builder.sign_in.children
+        server.expired = {"a.b.c"}
+        browser = ws.browse("fl")
+        builder.submit()
+        assert browser.wait(10) and builder.wait(10)
+        assert not browser.tables and builder.request is None and server.sign_ins == {}
+        (offered,), (other,) = browser._sign_in.children, builder.sign_in.children
+        offered.start()
+        until(lambda: browser.tables and not browser._sign_in.children)
+        assert browser.tables[0].name == "flights" and browser._error.text == ""
+        assert len(server.sign_ins) == 1
+        other.start()
+        until(lambda: builder.request is not None and not builder.sign_in.children)
+        assert builder.wait(10) and builder.state.startswith("Ready, 3 rows")
+        assert len(server.sign_ins) == 1, "nobody is asked twice"
+        for each in (browser, builder):
+            each.close()
 
 
 def needs_token(handler: Any, server: WorkspaceServer) -> bool:
