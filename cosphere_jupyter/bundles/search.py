@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, literal, select, true
+from sqlalchemy import ColumnElement, Connection, Select, func, literal, select
 
 from ..accounts.service import Account
 from ..json_values import LARGEST_ID
-from ..permissions.service import Level, resources_of
+from ..permissions.service import resources_given_anything
 from .access import RESOURCE, may_read
 from .metadata_keys import EVERY_KEY
 from .search_clauses import NUMBER_COLUMNS, TEXT_COLUMNS, Clause, Compiler
@@ -32,7 +32,7 @@ def search_bundles(connection: Connection, keywords: Sequence[str], reader: Acco
     compiler = Compiler(connection, reader)
     clauses = [compiler.of(each) for each in search.conditions]
     if search.is_aggregate:
-        return _aggregate(connection, search, _conditions(connection, clauses, reader, search))
+        return _aggregate(connection, search, clauses, reader)
     query = select(bundles.c.uuid).where(*_conditions(connection, clauses, reader, search))
     query = _window(_ordered(query, search), search)
     return [str(uuid) for uuid in connection.execute(query).scalars()]
@@ -55,34 +55,47 @@ def _conditions(
     # Owners may read what is theirs.
     if not any(clause.is_own for clause in clauses):
         is_many = search.is_aggregate and most > _FEW_FOR_NUMBER
-        conditions.append(_may_read_many(reader) if is_many else may_read(bundles.c.id, reader))
+        conditions += _in_sight(reader) if is_many else [may_read(bundles.c.id, reader)]
     return conditions
 
 
-def _may_read_many(reader: Account | None) -> ColumnElement[bool]:
-    """Return the same condition in the form that is quick for very many bundles."""
+def _seen_by(reader: Account | None) -> Select[Any] | None:
+    """Return a query of all bundles that somebody may read, None for whoever may read all."""
     if reader is not None and reader.is_admin:
-        return true()
+        return None
     # Nobody has the account 0: what is left is what everyone may.
-    account_id = literal(reader.id if reader else 0)
-    return bundles.c.id.in_(resources_of(account_id, RESOURCE, Level.READ).order_by(None))
+    return resources_given_anything(literal(reader.id if reader else 0), RESOURCE)
 
 
-def _aggregate(connection: Connection, search: Search, conditions: Sequence[ColumnElement[bool]]) -> float | str:
-    query = select(bundles.c.id).where(*conditions)
-    is_windowed = search.limit is not None or search.offset > 0
-    if is_windowed:
-        query = _window(_ordered(query, search), search)
+def _in_sight(reader: Account | None) -> list[ColumnElement[bool]]:
+    """Return the condition of `may_read` in the form that is quick for very many bundles."""
+    seen = _seen_by(reader)
+    return [] if seen is None else [bundles.c.id.in_(seen)]
+
+
+def _aggregate(
+    connection: Connection, search: Search, clauses: Sequence[Clause], reader: Account | None
+) -> float | str:
     key = search.sum_of
-    total: Select[Any]
+    is_windowed = search.limit is not None or search.offset > 0
+    if clauses or is_windowed:
+        conditions = _conditions(connection, clauses, reader, search)
+        found: Select[Any] | None = select(bundles.c.id).where(*conditions)
+        if found is not None and is_windowed:
+            found = _window(_ordered(found, search), search)
+    else:
+        seen = _seen_by(reader)
+        conditions, found = _in_sight(reader), None if seen is None else seen.distinct()
     if key is None:
-        total = select(func.count()).select_from(query.subquery())
+        ids = select(bundles.c.id) if found is None else found
+        total: Select[Any] = select(func.count()).select_from(ids.subquery())
     elif key in NUMBER_COLUMNS:
-        is_found = [bundles.c.id.in_(query)] if is_windowed else conditions
+        is_found = [bundles.c.id.in_(found)] if found is not None and is_windowed else conditions
         total = select(func.sum(NUMBER_COLUMNS[key])).where(*is_found)
     else:
         is_value = (bundle_metadata.c.key == key) & bundle_metadata.c.number.is_not(None)
-        total = select(func.sum(bundle_metadata.c.number)).where(is_value, bundle_metadata.c.bundle_id.in_(query))
+        total = select(func.sum(bundle_metadata.c.number)).where(is_value)
+        total = total if found is None else total.where(bundle_metadata.c.bundle_id.in_(found))
     value: float = connection.execute(total).scalar() or 0
     if float(value).is_integer() and not _is_fraction(key):
         value = int(value)

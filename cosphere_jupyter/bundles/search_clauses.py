@@ -172,6 +172,12 @@ def _pieces(patterns: Sequence[Pattern], column: str) -> Select[Any] | None:
     return select(_words_index.c.rowid).where(literal_column("bundle_words_index").op("MATCH")(asked))
 
 
+def _is_one_piece(pattern: Pattern) -> bool:
+    """Whether finding the pieces of a pattern is finding the pattern."""
+    texts = [part for part in pattern.parts if part]
+    return len(texts) == 1 and len(texts[0].lower()) <= _LONGEST_PHRASE
+
+
 def _uuid_or_name(pattern: Pattern) -> Clause:
     check = or_(_matches(bundles.c.uuid, pattern), _matches(bundles.c.name, pattern))
     if not any(pattern.parts):
@@ -180,7 +186,7 @@ def _uuid_or_name(pattern: Pattern) -> Clause:
     # The column's own index is enough for what is too short for the index of pieces.
     of_label = select(words.bundle_id).where(*(func.instr(words.label, part.lower()) > 0 for part in pattern.parts))
     ids = _pieces([pattern], "label")
-    return Clause(check, of_label if ids is None else ids)
+    return Clause(check, of_label if ids is None else ids, is_exact=_is_one_piece(pattern))
 
 
 def _everywhere(pattern: Pattern) -> Clause:
@@ -188,7 +194,8 @@ def _everywhere(pattern: Pattern) -> Clause:
     texts = [part for part in pattern.parts if part]
     if len(texts) == 1:
         has_it = func.instr(bundle_words.c.words, texts[0].lower()) > 0
-        return Clause(exists().where(bundle_words.c.bundle_id == bundles.c.id, has_it), ids)
+        check = exists().where(bundle_words.c.bundle_id == bundles.c.id, has_it)
+        return Clause(check, ids, is_exact=_is_one_piece(pattern))
     is_value = and_(bundle_metadata.c.bundle_id == bundles.c.id, _matches(bundle_metadata.c.value, pattern))
     columns = [_matches(column, pattern) for column in (bundles.c.uuid, bundles.c.command)]
     return Clause(or_(*columns, exists().where(is_value)), ids)

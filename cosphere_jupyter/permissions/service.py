@@ -98,6 +98,16 @@ def resources_of_groups(account_id: ColumnElement[int], resource_type: str, leve
     )
 
 
+def resources_given_anything(account_id: ColumnElement[int], resource_type: str) -> Select[tuple[int]]:
+    """Return the query of what an account was given anything on, found in an index alone; some ids come several times.
+
+    Of types on which NONE is never stored (only `decide` does) this is what `resources_of` gives for READ, much faster.
+    """
+    return select(permissions.c.resource_id).where(
+        permissions.c.resource_type == resource_type, _subjects_of(account_id)
+    )
+
+
 def level_of(connection: Connection, resource_type: str, resource_id: int, account: Account) -> Level:
     """Return the level of an account on a resource."""
     if account.is_admin:
