@@ -28,7 +28,16 @@ _ATTRIBUTES = {
     "Bundle": ("bundles", "uuid"),
     "Worksheet": ("worksheets", "uuid"),
 }
+# What an item's name looks like where not any text is one: a bundle's own name would mean another for somebody else.
+_UUID = re.compile(r"0x[0-9a-f]{32}")
 _NUMBERED = ("requests", "objects")
+_NAMES = {
+    "requests": re.compile(r"[0-9]{1,16}"),
+    "objects": re.compile(r"[0-9]{1,16}"),
+    "bundles": _UUID,
+    "worksheets": _UUID,
+}
+_LINKED = re.compile(r".+", re.DOTALL)
 _LINK = re.compile(rf"{SCHEME}([a-z]+)/([^/\s?#]{{1,1000}})")
 
 
@@ -47,12 +56,10 @@ def follow(workspace: Workspace, link: str) -> Any:
     Raises ``ValueError`` for a text that is no link, and ``NotFound`` or ``NotAllowed`` as its collection does.
     """
     match = _LINK.fullmatch(link)
-    collection = getattr(workspace, match[1], None) if match and match[1] in _collections() else None
-    if match is None or collection is None:
+    name = unquote(match[2]) if match else ""
+    if match is None or match[1] not in _collections() or not _NAMES.get(match[1], _LINKED).fullmatch(name):
         raise ValueError(f"{link!r} leads to nothing of this workspace")
-    name = unquote(match[2])
-    if match[1] in _NUMBERED and not (name.isascii() and name.isdecimal()):
-        raise ValueError(f"{link!r} leads to nothing of this workspace")
+    collection = getattr(workspace, match[1])
     return collection[int(name) if match[1] in _NUMBERED else name]
 
 

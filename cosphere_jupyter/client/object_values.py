@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -46,10 +47,12 @@ def data_from(schema: Mapping[str, Any], value: Any) -> Any:
 
     Texts, numbers, datetimes, lists and mappings become what the schema says; ``"5 mg"``, ``(5, "mg")`` and plain
     numbers (in the schema's units) are quantities, handles of objects and accounts references; a datetime without a
-    time zone is UTC. What does not fit is
+    time zone is UTC. What is None, NaN or NA is left out. What does not fit is
     passed on: the server says what is wrong with it.
     """
     kind = schema.get("type")
+    if getattr(value, "ndim", 0) and hasattr(value, "tolist"):
+        value = value.tolist()
     if isinstance(value, Mapping):
         return _properties(schema, value) if kind == "object" and "_type" not in value else dict(value)
     if kind == "array" and isinstance(value, Sequence) and not isinstance(value, str):
@@ -81,8 +84,14 @@ def value_from(data: Any) -> Any:
 
 def _properties(schema: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     known = schema.get("properties") or {}
-    # None is how a value is left out: a property that is not there is no null.
-    return {name: data_from(known.get(name) or {}, each) for name, each in values.items() if each is not None}
+    return {name: data_from(known.get(name) or {}, each) for name, each in values.items() if not _is_missing(each)}
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether a value is left out: None, and what pandas has where there is none. No property is ever null."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, float) and math.isnan(value)
 
 
 def _quantity(value: Any) -> Any:

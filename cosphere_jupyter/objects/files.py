@@ -15,6 +15,7 @@ import re
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -117,7 +118,7 @@ class ObjectFiles:
         """
         removed = 0
         for part in await asyncio.to_thread(_parts, self._folder):
-            known = await self._database.read(lambda connection, part=part: _digests(connection, part.name))
+            known = await self._database.read(partial(_digests, part=part.name))
             removed += await asyncio.to_thread(_remove_others, part, known)
         return removed
 

@@ -211,12 +211,9 @@ def test_a_measurement_points_at_its_data(ws: Workspace, rosa: Workspace):
     assert [each.id for each in ws.objects.linked_to(request)] == [weighed.id]
     assert len(ws.objects.linked_to(f"cosphere:requests/{request.id}0")) == 0
     assert len(ws.objects.find(f'data == "cosphere:requests/{request.id}"')) == 1
-    for handle in (
-        ws.catalogue["flights"],
-        ws.tasks.create("hello", name="Ada"),
-        ws.downloads.create("tasks"),
-        weighed,
-    ):
+    bundle = ws.bundles.upload(b"1;2", "numbers.csv", progress=False)
+    table, task = ws.catalogue["flights"], ws.tasks.create("hello", name="Ada")
+    for handle in (table, task, ws.downloads.create("tasks"), weighed, bundle):
         linked = ws.objects.create("Weigh", name="linked", data=handle)
         assert type(linked.follow("data")) is type(handle)
         assert [each.id for each in ws.objects.linked_to(handle)] == [linked.id]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from cosphere_jupyter.client.object_frames import frame_of
@@ -95,6 +96,21 @@ def test_quantities_are_written_in_several_ways(given: Any, magnitude: Any, unit
     assert type(data["magnitude"]) is type(magnitude)
 
 
+def test_what_pandas_has_where_there_is_nothing_is_left_out():
+    schema = {
+        "type": "object",
+        "properties": {"m": {"type": "quantity"}, "n": {"type": "array", "items": {"type": "quantity"}}},
+    }
+    rows = pd.DataFrame(
+        {"m": [1.5, None], "d": pd.to_datetime(["2026-01-01", None]), "x": pd.array([None, 1], "Int64")}
+    )
+    first, second = (data_from(schema, row) for row in rows.to_dict("records"))
+    assert first.keys() == {"m", "d"} and second == {"x": 1}
+    assert data_from(schema, {"n": np.array([1, 2])})["n"] == [
+        {"_type": "quantity", "magnitude": each} for each in (1, 2)
+    ]
+
+
 def test_what_the_schema_does_not_know_is_passed_on():
     schema = {"type": "object", "properties": {"n": {"type": "array", "items": {"type": "text"}}}}
     assert data_from(schema, {"n": ["a", {"_type": "text", "text": "b"}], "x": 7, "none": None}) == {
@@ -111,6 +127,7 @@ def test_what_the_schema_does_not_know_is_passed_on():
     "text",
     [
         *("", "cosphere:", "cosphere:requests/", "cosphere:http/close", "cosphere:__class__/x", "cosphere:cache/x"),
+        *("cosphere:bundles/numbers", "cosphere:bundles/0xab", "cosphere:worksheets/home", "cosphere:objects/x"),
         *("cosphere:requests/1/2", "cosphere:objects/٣", "http://lab.example/cosphere:requests/1"),
     ],
 )
@@ -118,4 +135,5 @@ def test_what_is_no_link_leads_nowhere(text: str):
     workspace = type("Nothing", (), {"requests": None, "objects": {3: "three"}})()
     with pytest.raises(ValueError, match="leads to nothing of this workspace"):
         follow(workspace, text)
-    assert text.startswith("cosphere:objects") or not list(links_in({"a": {"_type": "text", "text": text}}))
+    nothing_known = ("cosphere:objects", "cosphere:bundles", "cosphere:worksheets")
+    assert text.startswith(nothing_known) or not list(links_in({"a": {"_type": "text", "text": text}}))
