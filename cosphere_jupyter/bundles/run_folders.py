@@ -5,12 +5,14 @@ Everything blocks on the disk.
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..errors import ExecutionError
 from . import run_files
 from .hashing import Measured
 from .ids import is_uuid
@@ -19,6 +21,7 @@ from .run_child import CONTROL, KILL, TEMPORARY, WORK, measured
 from .store import BundleStore
 
 RUNS = "runs"
+PUBLISHED = "published.json"
 LARGEST_TEXT = 2**20
 
 
@@ -62,17 +65,45 @@ class RunFolders:
         """Return at which paths parents stand in a run's folder."""
         return run_files.placed(self.folder(uuid) / CONTROL)
 
+    def publish(self, uuid: str, facts: dict[str, Any]) -> str:
+        """Move what a run has made into the store and return its location; ``facts`` are what was measured of it.
+
+        Raises:
+            ExecutionError: the folder is gone.
+        """
+        folder = self.folder(uuid)
+        if not (folder / WORK).exists():
+            raise ExecutionError("the folder of this run is gone")
+        location = self.store.publish(uuid, folder / WORK)
+        # The task may have been cancelled meanwhile: then `keep` has to know where it went.
+        (folder / CONTROL / PUBLISHED).write_text(json.dumps({**facts, "location": location}))
+        return location
+
+    def take_back(self, uuid: str) -> None:
+        """Remove what was published for a task that was cancelled meanwhile."""
+        if (facts := self._published(uuid)) is not None:
+            self.store.delete(facts["location"])
+
+    def _published(self, uuid: str) -> dict[str, Any] | None:
+        try:
+            return dict(json.loads((self.folder(uuid) / CONTROL / PUBLISHED).read_text()))
+        except (OSError, ValueError):
+            return None
+
     def keep(self, uuid: str, patterns: Sequence[str]) -> tuple[str, Measured] | None:
         """Publish what a run that was cut off has left; None if there is nothing. No process of it may live."""
         folder = self.folder(uuid)
         work = folder / WORK
+        if (facts := self._published(uuid)) is not None:
+            is_there = self.store.path(facts["location"]).exists()
+            return (facts["location"], as_measured(facts)) if is_there else None
         if not work.exists():
             return None
         if work.is_dir():
             run_files.take_out(work, folder / CONTROL)
             run_files.tidy(work, patterns)
         facts = measured(work)
-        return self.store.publish(uuid, work), Measured(**facts)
+        return self.publish(uuid, facts), as_measured(facts)
 
     def remove(self, uuid: str) -> None:
         """Remove the folder of a run."""

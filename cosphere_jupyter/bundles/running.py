@@ -26,6 +26,7 @@ from ..tasks.children import MARK
 from ..tasks.engine import Call, TaskEngine
 from ..tasks.records import Task
 from .contents import adopt
+from .hashing import Measured
 from .records import (
     ACTIVE_STATES,
     FAILED,
@@ -157,22 +158,26 @@ class BundleTask:
     # -- while it runs -----------------------------------------------------------------------------------------------
 
     async def _follow(self, task: Task) -> None:
-        """Write what the child says of its work into the bundle."""
-        stage, stored = None, 0.0
+        """Write what the child says of its work into the bundle; in the end its folder goes."""
         try:
-            with self._engine.hub.subscribe([task.key]) as subscription:
-                while True:
-                    for seen in await subscription.changes():
-                        if seen.state.is_final or seen.state.attempt != task.state.attempt:
-                            return
-                        progress = seen.progress or {}
-                        is_due = time.monotonic() - stored > STORE_SECONDS
-                        if progress.get("stage") in STAGES and (progress["stage"] != stage or is_due):
-                            stage, stored = progress["stage"], time.monotonic()
-                            await self._note(task, progress)
+            await self._note_progress(task)
+            await self.settle(task.params["uuid"])
         except Unavailable:
             # The workspace stops.
             return
+
+    async def _note_progress(self, task: Task) -> None:
+        stage, stored = None, 0.0
+        with self._engine.hub.subscribe([task.key]) as subscription:
+            while True:
+                for seen in await subscription.changes():
+                    if seen.state.is_final or seen.state.attempt != task.state.attempt:
+                        return
+                    progress = seen.progress or {}
+                    is_due = time.monotonic() - stored > STORE_SECONDS
+                    if progress.get("stage") in STAGES and (progress["stage"] != stage or is_due):
+                        stage, stored = progress["stage"], time.monotonic()
+                        await self._note(task, progress)
 
     async def _note(self, task: Task, progress: Mapping[str, Any]) -> None:
         await self._database.write(lambda connection: self._store_progress(connection, task, progress))
@@ -190,17 +195,10 @@ class BundleTask:
 
     async def publish(self, task: Task, result: Any) -> dict[str, Any]:
         """Move what was made into the store; the record follows in the transaction in which the task ends."""
-        location = await asyncio.to_thread(self._publish, task)
-        return {**result, "uuid": task.params["uuid"], "location": location}
-
-    def _publish(self, task: Task) -> str:
         uuid = task.params["uuid"]
-        work = self._place.folders.work(uuid)
-        if work is None:
-            raise ExecutionError("the folder of this run is gone")
-        location = self._place.folders.store.publish(uuid, work)
-        self._place.folders.remove(uuid)
-        return location
+        measured = {key: result[key] for key in ("content_type", "size", "data_hash")}
+        location = await asyncio.to_thread(self._place.folders.publish, uuid, measured)
+        return {**result, "uuid": uuid, "location": location}
 
     def on_end(self, connection: Connection, task: Task) -> None:
         """Bring the bundle to its final state; one that was cut off is *finalizing* until what it left is kept."""
@@ -229,27 +227,26 @@ class BundleTask:
 
     async def discard(self, task: Task) -> None:
         """Keep what an attempt has left that was cut off, if its task has ended; else the next start does."""
-        await self.settle(task.params["uuid"])
+        await self.settle(task.params["uuid"], is_dead=True)
 
-    async def settle(self, uuid: str) -> None:
-        """Bring a bundle whose task has ended without a result to its end, with what there is of contents."""
+    async def settle(self, uuid: str, is_dead: bool = False) -> None:
+        """Bring a bundle whose task has ended without a result to its end, with what there is of contents.
+
+        ``is_dead``: its processes are known to have ended; else nothing is done while they may not have.
+        """
         lock = self._settling.setdefault(uuid, asyncio.Lock())
         async with lock:
-            await self._settle(uuid)
+            await self._settle(uuid, is_dead)
 
-    async def _settle(self, uuid: str) -> None:
+    async def _settle(self, uuid: str, is_dead: bool) -> None:
         bundle, is_over = await self._database.read(lambda connection: _to_settle(connection, uuid))
         if bundle is None:
             if is_over:
                 await asyncio.to_thread(self._place.folders.remove, uuid)
             return
-        patterns = list(bundle.metadata.get("exclude_patterns") or ())
-        kept = None
-        if bundle.bundle_type == RUN:
-            try:
-                kept = await asyncio.to_thread(self._place.folders.keep, uuid, patterns)
-            except (OSError, ExecutionError, RecursionError) as error:
-                self._log.warning("Bundle %s: what it has left cannot be kept: %s", uuid, error)
+        if not is_dead and bundle.task_key is not None and self._engine.is_running(bundle.task_key):
+            return
+        kept = await asyncio.to_thread(self._keep, bundle)
 
         def work(connection: Connection) -> None:
             found, _ = _to_settle(connection, uuid)
@@ -262,6 +259,18 @@ class BundleTask:
 
         await self._database.write(work)
         await asyncio.to_thread(self._place.folders.remove, uuid)
+
+    def _keep(self, bundle: Bundle) -> tuple[str, Measured] | None:
+        folders = self._place.folders
+        if bundle.bundle_type == MAKE:
+            # Half of a copy is nothing.
+            folders.take_back(bundle.uuid)
+            return None
+        try:
+            return folders.keep(bundle.uuid, list(bundle.metadata.get("exclude_patterns") or ()))
+        except (OSError, ExecutionError, RecursionError) as error:
+            self._log.warning("Bundle %s: what it has left cannot be kept: %s", bundle.uuid, error)
+            return None
 
     async def stop(self) -> None:
         """Follow nothing any more."""
