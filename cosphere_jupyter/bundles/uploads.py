@@ -8,9 +8,11 @@ upload was interrupted. Source: the CodaLab REST API's semantics, section 3.
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import os
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,8 @@ from .usage import disk_left
 PIECE = 1024 * 1024
 # After so many bytes the disk begins to take them: the end waits for the rest only.
 SYNC_EVERY = 32 * 1024 * 1024
+# So much of the disk is left to the workspace itself: its database must go on.
+RESERVE = 128 * 1024 * 1024
 # An archive may be a little larger than what is in it.
 SLACK = 1024 * 1024
 FINALIZED = "Contents cannot be modified, bundle already finalized."
@@ -68,7 +72,10 @@ class Options:
 class Upload:
     """Contents on their way into a bundle. ``write`` and ``finish``, or ``abort``, one at a time."""
 
-    def __init__(self, uploads: Uploads, bundle: Bundle, options: Options, aside: Path, left: int | None) -> None:
+    def __init__(
+        self, uploads: Uploads, bundle: Bundle, options: Options, aside: Path, left: int | None, room: int
+    ) -> None:
+        """``left`` of the owner's quota (None: there is none), and ``room`` on the disk, in bytes."""
         self.uuid = bundle.uuid
         self.owner_id = bundle.owner_id
         self.options = options
@@ -76,6 +83,7 @@ class Upload:
         self._uploads = uploads
         self._aside = aside
         self._left = left
+        self._room = room
         self._digest = hashlib.sha1(usedforsecurity=False)
         self._waiting: list[bytes] = []
         self._waiting_size = 0
@@ -105,9 +113,11 @@ class Upload:
             self._sync_soon()
 
     def check(self, size: int) -> None:
-        """Raise ``QuotaExceeded`` if so many bytes are too many."""
+        """Raise ``QuotaExceeded`` if so many bytes are too many, ``OSError`` if the disk has no room for them."""
         if self._left is not None and size > self._left + (SLACK if self.options.suffix else 0):
             raise over_quota(size, self._left)
+        if size > self._room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     async def finish(self) -> None:
         """Unpack, publish and give to the bundle what was sent; the bundle is as the options say when this returns."""
@@ -127,6 +137,12 @@ class Upload:
         await asyncio.to_thread(self._uploads.contents.store.remove, self._aside)
 
     @property
+    def _most(self) -> int:
+        """What an archive may unpack to, beside itself."""
+        room = max(0, self._room - self.count)
+        return room if self._left is None else min(self._left, room)
+
+    @property
     def _sent(self) -> Path:
         return self._aside / "sent"
 
@@ -136,9 +152,11 @@ class Upload:
             return self._sent, Measured("file", self.count, f"0x{self._digest.hexdigest()}")
         unpacked = self._aside / "unpacked"
         try:
-            measured = await unpack_in_child(self._sent, suffix, unpacked, self._left)
+            measured = await unpack_in_child(self._sent, suffix, unpacked, self._most)
         except TooBigError as error:
-            raise over_quota(error.size, self._left or 0) from None
+            if self._left is None or error.size <= self._left:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
+            raise over_quota(error.size, self._left) from None
         except InvalidError as error:
             raise InvalidUpload(suffix, str(error)) from None
         return unpacked, measured
@@ -225,7 +243,8 @@ class Uploads:
             if left is not None:
                 left = max(0, left - sum(each.count for each in self._of_owner(bundle.owner_id)))
             aside = await asyncio.to_thread(self.contents.store.aside, uuid)
-            upload = Upload(self, bundle, options, aside, left)
+            room = (await asyncio.to_thread(shutil.disk_usage, aside.parent)).free - RESERVE
+            upload = Upload(self, bundle, options, aside, left, room)
             await self._checked(upload, announced)
             await upload.open()
             self._running[uuid] = upload
@@ -312,7 +331,7 @@ class Uploads:
     async def _checked(self, upload: Upload, announced: int | None) -> None:
         try:
             upload.check(announced or 0)
-        except QuotaExceeded as error:
+        except (QuotaExceeded, OSError) as error:
             await self.fail(upload, error)
             raise failure_of(error) from None
 

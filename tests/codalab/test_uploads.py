@@ -286,6 +286,33 @@ async def test_a_disk_that_is_full_is_told_and_nothing_is_left(shelf: Shelf, mon
     assert told(await shelf.send(uuid, b"x", "x")) == (200, "")
 
 
+async def test_the_last_of_the_disk_is_left_to_the_workspace(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cosphere_jupyter.bundles.uploads import RESERVE
+
+    uuid = await shelf.bundle()
+    usage = type("Usage", (), {"free": RESERVE + 2 * MEBI})
+    monkeypatch.setattr("cosphere_jupyter.bundles.uploads.shutil.disk_usage", lambda path: usage)
+    full = (503, "Upload failed: the server cannot store it (No space left on device)")
+    async with Wire(shelf.caller) as wire:
+        await wire.put(uuid, "x", length=3 * MEBI)
+        assert await wire.answer() == full
+    async with Wire(shelf.caller) as wire:
+        await wire.put(uuid, "x")
+        await wire.chunk(bytes(3 * MEBI))
+        assert await wire.answer() == full
+    assert told(await shelf.send(uuid, tar_of(("x", bytes(3 * MEBI))), "x.tar.gz")) == full
+    assert told(await shelf.send(uuid, bytes(MEBI), "x")) == (200, "")
+    assert len(left_over(shelf)) == 1
+
+
+async def test_jupyters_limit_of_bodies_is_not_that_of_uploads(shelf: Shelf) -> None:
+    uuid = await shelf.bundle()
+    async with Wire(shelf.caller) as wire:
+        await wire.put(uuid, "x", length=600 * MEBI)
+        wire.writer.write(bytes(MEBI))
+        await wire.taken(shelf, uuid, MEBI)
+
+
 # -- what a start finds ----------------------------------------------------------------------------------------------
 
 
