@@ -5,7 +5,9 @@ Each knows what it was made of: from a result in a notebook one gets back to the
 
 from __future__ import annotations
 
+import asyncio
 import os
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -190,15 +192,26 @@ class Bundle(Html):
         Raises ``BundleFailed`` with the server's words, or ``BundleTimeout`` (a TimeoutError) after ``timeout``
         seconds; it then goes on, as when the waiting is interrupted. ``kill()`` ends it.
         """
+        return self._wait(timeout, progress, threading.Event())
+
+    async def wait_async(self, timeout: float | None = None, progress: bool = True) -> Bundle:
+        """``wait`` for coroutines; cancelling it stops the waiting, not the run."""
+        stop = threading.Event()
+        try:
+            return await asyncio.to_thread(self._wait, timeout, progress, stop)
+        finally:
+            stop.set()
+
+    def _wait(self, timeout: float | None, progress: bool, stop: threading.Event) -> Bundle:
         started = heard = time.monotonic()
         pause = FIRST_PAUSE
         with Waiting(self.name or self.uuid, progress) as bar:
             bar.show(self.state, None)
-            while not self.is_final:
+            while not self.is_final and not stop.is_set():
                 left = LONGEST_PAUSE if timeout is None else started + timeout - time.monotonic()
                 if left <= 0:
                     raise BundleTimeout(f"{self.name or self.uuid} is still {self.state} after {timeout} s")
-                time.sleep(min(pause, left))
+                stop.wait(min(pause, left))
                 pause = min(1.5 * pause, LONGEST_PAUSE)
                 try:
                     self.refresh()
@@ -322,8 +335,9 @@ class Bundle(Html):
         for name, value in (self.origin or {}).items():
             if isinstance(value, str | int | float):
                 facts[name.replace("_", " ")] = value
-        facts |= {"owner": self.owner or "", "created": self.created or ""}
-        return {**facts, "description": self.description, "tags": ", ".join(self.tags)}
+        facts |= {"owner": self.owner, "created": self.created and f"{self.created:%Y-%m-%d %H:%M} UTC"}
+        facts |= {"description": self.description, "tags": ", ".join(self.tags)}
+        return {name: value for name, value in facts.items() if value}
 
 
 class BundleList(Sequence[Bundle], Html):

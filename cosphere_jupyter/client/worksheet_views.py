@@ -21,13 +21,14 @@ _HEADING = re.compile(r"(#{1,6})\s+(.*)")
 _CELL = 'style="text-align:left;vertical-align:top;overflow-wrap:anywhere;max-width:30em"'
 _PRE = 'style="white-space:pre-wrap;overflow-wrap:anywhere;margin:.3em 0"'
 _FAINT = 'style="opacity:.7"'
-_WIDTH, _HEIGHT, _MARGIN = 420, 220, 40
+_WIDTH, _HEIGHT = 460, 240
+_LEFT, _RIGHT, _BELOW = 56, 12, 24
 Block = Mapping[str, Any]
 
 
 def page(name: str, title: str | None, facts: str, blocks: Sequence[Block]) -> str:
     """Return a worksheet as HTML."""
-    shown = "".join(block_html(each) for each in blocks[:MOST_BLOCKS])
+    shown = "".join(f'<div style="margin:.6em 0">{block_html(each)}</div>' for each in blocks[:MOST_BLOCKS])
     more = _more(len(blocks) - MOST_BLOCKS, "blocks")
     named = f" <span {_FAINT}>{html(name)}</span>" if title else ""
     heading = f'<strong style="font-size:115%">{html(title or name)}</strong>{named}'
@@ -42,7 +43,7 @@ def block_html(block: Block) -> str:
         return ""
     try:
         return shown(block)
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError):
         # A server of another version tells something else.
         return f"<div {_FAINT}>{html(mode)} cannot be shown here</div>"
 
@@ -106,8 +107,10 @@ def _image(block: Block) -> str:
     kind = _kind_of(str(data)) if data else None
     if kind is None:
         return f"{_of(block)}{_why(block)}"
+    size = "".join(f' {side}="{block[side]}"' for side in ("width", "height") if _is_size(block.get(side)))
     # Only letters, digits and +/= : what is not, _kind_of has refused.
-    return f'{_of(block)}<img style="max-width:100%" alt="{html(_path(block))}" src="data:image/{kind};base64,{data}">'
+    source = f"data:image/{kind};base64,{data}"
+    return f'{_of(block)}<img style="max-width:100%" alt="{html(_path(block))}"{size} src="{source}">'
 
 
 def _graph(block: Block) -> str:
@@ -122,18 +125,44 @@ def _graph(block: Block) -> str:
     def place(point: Sequence[float]) -> str:
         x = (point[0] - low_x) / ((high_x - low_x) or 1)
         y = (point[1] - low_y) / ((high_y - low_y) or 1)
-        return f"{_MARGIN + x * (_WIDTH - 2 * _MARGIN):.1f},{_HEIGHT - _MARGIN - y * (_HEIGHT - 2 * _MARGIN):.1f}"
+        return f"{_LEFT + x * (_WIDTH - _LEFT - _RIGHT):.1f},{_HEIGHT - _BELOW - y * (_HEIGHT - _BELOW - _RIGHT):.1f}"
 
     lines = "".join(
-        f'<polyline fill="none" stroke="hsl({number * 67 % 360} 70% 50%)" stroke-width="1.5" '
+        f'<polyline fill="none" stroke="{_colour(number)}" stroke-width="1.5" '
         f'points="{" ".join(place(point) for point in each["points"])}"><title>{html(each["display_name"])}</title>'
         "</polyline>"
         for number, each in enumerate(curves)
     )
-    told = f"{html(block.get('xlabel') or 'x')}: {low_x:g} – {high_x:g}, {html(block.get('ylabel') or 'y')}: "
-    names = ", ".join(html(each["display_name"]) for each in curves)
-    svg = f'<svg width="{_WIDTH}" height="{_HEIGHT}" role="img" aria-label="{html(names)}">{lines}</svg>'
-    return f"<div>{svg}<div {_FAINT}>{told}{low_y:g} – {high_y:g} · {names}</div></div>"
+    legend = " ".join(
+        f'<span style="color:{_colour(number)}">■</span> {html(each["display_name"])}'
+        for number, each in enumerate(curves)
+    )
+    names = f"{html(block.get('ylabel') or 'y')} over {html(block.get('xlabel') or 'x')}"
+    svg = (
+        f'<svg width="{_WIDTH}" height="{_HEIGHT}" role="img" aria-label="{names}">'
+        f"{_axes((low_x, high_x), (low_y, high_y))}{lines}</svg>"
+    )
+    return f"<div><div {_FAINT}>{names}</div>{svg}<div>{legend}</div></div>"
+
+
+def _axes(across: Sequence[float], up: Sequence[float]) -> str:
+    """Return a frame, and the ends of both axes."""
+    right, bottom = _WIDTH - _RIGHT, _HEIGHT - _BELOW
+    frame = f'<path d="M{_LEFT},{_RIGHT} V{bottom} H{right}" fill="none" stroke="currentColor" stroke-opacity=".4"/>'
+    places = [(_LEFT, bottom + 16, "start", across[0]), (right, bottom + 16, "end", across[1])]
+    places += [(_LEFT - 5, bottom, "end", up[0]), (_LEFT - 5, _RIGHT + 9, "end", up[1])]
+    return frame + "".join(
+        f'<text x="{x}" y="{y}" text-anchor="{anchor}" font-size="11" fill="currentColor">{value:.4g}</text>'
+        for x, y, anchor, value in places
+    )
+
+
+def _colour(number: int) -> str:
+    return f"hsl({(210 + number * 137) % 360} 65% 50%)"
+
+
+def _is_size(text: Any) -> bool:
+    return isinstance(text, str) and text.isascii() and text.isdecimal() and len(text) < 5 and 0 < int(text) <= 4000
 
 
 def _below(block: Block) -> str:

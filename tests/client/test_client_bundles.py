@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import tarfile
@@ -188,6 +189,16 @@ def test_the_rows_of_a_request_are_kept_and_lead_back_to_it(ws: Workspace):
     assert "flights" in kept._repr_html_()
     with pytest.raises(NotFound, match="there is no download request 424242"):
         ws.bundles.freeze(424242, "nothing")
+
+
+async def test_coroutines_wait_without_holding_the_loop(ws: Workspace):
+    run = ws.run("sleep 600")
+    waiting = asyncio.ensure_future(run.wait_async(progress=False))
+    await asyncio.sleep(0.3)
+    assert not waiting.done()
+    await asyncio.to_thread(run.kill)
+    with pytest.raises(BundleFailed, match="Kill requested"):
+        await waiting
 
 
 # Worksheets

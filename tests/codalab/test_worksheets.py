@@ -352,6 +352,8 @@ async def test_groups_are_given_permissions_on_worksheets(researcher: Api, bob: 
         refused = await permit(researcher, uuid, PUBLIC_GROUP_UUID, **attributes)
         assert (refused.status, text_of(refused)) == (400, text)
     assert (await permit(researcher, uuid, UNKNOWN, permission=1)).status == 404
+    lonely = {"type": "worksheet-permissions", "attributes": {"permission": 1}}
+    assert (await researcher.post("/rest/worksheet-permissions", {"data": [lonely]})).status == 400
 
 
 async def test_changes_need_somebody_who_is_known(anybody: Api) -> None:

@@ -133,7 +133,7 @@ class WorksheetPermissionsHandler(CodaLabHandler):
     async def post(self) -> None:
         """Set what groups may do with worksheets."""
         wanted = [
-            (_worksheet_of(each), str(related(each, "group")), permission_from(attributes_of(each)))
+            (_named_by(each, "worksheet"), _named_by(each, "group"), permission_from(attributes_of(each)))
             for each in await self.resources(WORKSHEET_PERMISSIONS)
         ]
         made = await self.services.worksheets.set_permissions(wanted, self.account)
@@ -198,7 +198,7 @@ def _items_of(resources: Sequence[Resource], uuid: str | None) -> dict[str, list
     """Return the items that were sent, by worksheet; ``uuid`` is one that is there also without any."""
     wanted: dict[str, list[NewItem]] = {} if uuid is None else {uuid: []}
     for each in resources:
-        wanted.setdefault(_worksheet_of(each), []).append(_new_item(each))
+        wanted.setdefault(_named_by(each, "worksheet"), []).append(_new_item(each))
     return wanted
 
 
@@ -216,10 +216,10 @@ def _id_of(resource: Resource) -> str:
     return found
 
 
-def _worksheet_of(resource: Resource) -> str:
-    found = related(resource, "worksheet")
+def _named_by(resource: Resource, name: str) -> str:
+    found = related(resource, name)
     if not isinstance(found, str):
-        raise Refused("An item must name its worksheet.")
+        raise Refused(f"Relationship {name!r} is required.")
     return found
 
 
