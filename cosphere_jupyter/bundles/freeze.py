@@ -30,7 +30,7 @@ from .ids import new_uuid
 from .problems import Missing, Refused
 from .records import READY, update_bundle
 from .store import sync_folder
-from .uploads import over_quota
+from .upload import over_quota
 from .usage import disk_left
 
 CHUNK = 1024 * 1024

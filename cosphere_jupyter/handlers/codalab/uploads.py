@@ -17,7 +17,8 @@ from tornado.web import HTTPError, stream_request_body
 
 from ...bundles.problems import Refused
 from ...bundles.records import READY
-from ...bundles.uploads import Options, Upload, failure_of
+from ...bundles.upload import Options, Upload
+from ...bundles.uploads import failure_of
 from ...errors import CosphereError
 from .blobs import BlobHandler
 
