@@ -58,7 +58,7 @@ class Shown:
     """Worksheets as a caller may see them. Keys are ids of worksheets, of ``profiles`` those of accounts.
 
     ``items`` and ``group_permissions`` are empty where they were not wanted; ``subworksheets`` are by uuid, and only
-    those that the caller may read.
+    those that the caller may read. ``hidden`` are the uuids of those that there are besides.
     """
 
     worksheets: list[Worksheet]
@@ -67,6 +67,7 @@ class Shown:
     items: Mapping[int, list[Item]] = field(default_factory=dict)
     group_permissions: Mapping[int, list[GroupPermission]] = field(default_factory=dict)
     subworksheets: Mapping[str, Worksheet] = field(default_factory=dict)
+    hidden: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -194,10 +195,11 @@ def show(connection: Connection, found: list[Worksheet], reader: Account | None,
         named = [item.subworksheet_uuid for some in items.values() for item in some if item.subworksheet_uuid]
         below = read_worksheets(connection, named)
     permissions = permissions_of(connection, [*ids, *(each.id for each in below.values())], reader, WORKSHEET)
-    below = {uuid: each for uuid, each in below.items() if permissions[each.id]}
+    hidden = frozenset(uuid for uuid, each in below.items() if not permissions[each.id])
+    below = {uuid: each for uuid, each in below.items() if uuid not in hidden}
     given = group_permissions_of(connection, ids, WORKSHEET) if wanted.group_permissions else {}
     owners = {each.owner_id for each in (*found, *below.values())}
-    return Shown(found, permissions, read_profiles(connection, owners), items, given, below)
+    return Shown(found, permissions, read_profiles(connection, owners), items, given, below, hidden)
 
 
 def demand(connection: Connection, uuid: str, caller: Account | None) -> Worksheet:

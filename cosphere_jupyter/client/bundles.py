@@ -148,9 +148,9 @@ class Bundles(Html):
         self.face.send("POST", f"/{kind}-permissions", {"data": [row]})
 
     def included(self, document: Mapping[str, Any]) -> dict[str, Bundle]:
-        """Return the bundles that are included in a document, by uuid."""
+        """Return the bundles that are included in a document and that there are, by uuid."""
         users = included(document, "users")
-        found = included(document, "bundles")
+        found = {uuid: each for uuid, each in included(document, "bundles").items() if "metadata" in each["attributes"]}
         return {uuid: Bundle(self, each, users.get(related(each, "owner") or "")) for uuid, each in found.items()}
 
     def _of(self, document: Mapping[str, Any]) -> list[Bundle]:

@@ -111,13 +111,16 @@ async def test_owner_permissions_bundles_their_owners_and_subworksheets_can_be_i
     assert ("worksheets", below) in await included("items.subworksheet")
     assert ("worksheets", private) in await included("items.subworksheet")
     bystander = owner.of(None)
-    seen = await included("items.subworksheet", bystander)
-    assert ("worksheets", below) in seen and ("worksheets", private) not in seen
+    answer = (await bystander.get(path + "items.subworksheet")).json["included"]
+    names = {each["id"]: each["attributes"]["name"] for each in answer if each["type"] == "worksheets"}
+    assert names == {below: "below", private: "<private>"}
     both = await included("items.bundle,items.bundle.owner")
     assert ("bundles", bundle) in both and ("users", user_id(researcher)) in both
     masked = (await bystander.get(path + "items.bundle")).json["included"]
-    [shown] = [each for each in masked if each["type"] == "bundles" and each["id"] == bundle]
-    assert shown["attributes"]["bundle_type"] == "private"
+    shown = {each["id"]: each["attributes"] for each in masked if each["type"] == "bundles"}
+    assert shown[bundle]["bundle_type"] == "private"
+    # What is not there has its uuid, by which programs know it, and nothing else.
+    assert shown[UNKNOWN] == {"uuid": UNKNOWN}
     assert "numbers" not in str(masked)
     items = [each for each in masked if each["type"] == "worksheet-items"]
     assert [each["relationships"]["bundle"]["data"] for each in items][:2] == [

@@ -14,7 +14,13 @@ from ...bundles.genpaths import Query
 from ...bundles.interpret import Interpreted
 from ...bundles.interpret_infos import worksheet_info
 from ...bundles.problems import Refused
-from .base import CodaLabHandler
+from .base import API_VERSION, CodaLabHandler
+
+
+class _InterpretHandler(CodaLabHandler):
+    def send_answer(self, **answer: Any) -> None:
+        """Answer; programs look for the API's version in whatever is JSON."""
+        self.send_json({**answer, "meta": {"version": API_VERSION}})
 
 
 class InterpretWorksheetHandler(CodaLabHandler):
@@ -27,35 +33,35 @@ class InterpretWorksheetHandler(CodaLabHandler):
         self.send_rendered(await asyncio.to_thread(lambda: orjson.dumps(_document(found))))
 
 
-class InterpretSearchHandler(CodaLabHandler):
+class InterpretSearchHandler(_InterpretHandler):
     """``/interpret/search``."""
 
     async def post(self) -> None:
         """Search for bundles."""
         keywords = _texts(await self.json_body(), "keywords")
         result, is_aggregate = await self.services.interpreter.search(keywords, self.reader)
-        self.send_json({"response": {"result": result, "is_aggregate": is_aggregate}})
+        self.send_answer(response={"result": result, "is_aggregate": is_aggregate})
 
 
-class InterpretWorksheetSearchHandler(CodaLabHandler):
+class InterpretWorksheetSearchHandler(_InterpretHandler):
     """``/interpret/wsearch``."""
 
     async def post(self) -> None:
         """Search for worksheets."""
         keywords = _texts(await self.json_body(), "keywords")
-        self.send_json({"response": await self.services.interpreter.search_worksheets(keywords, self.reader)})
+        self.send_answer(response=await self.services.interpreter.search_worksheets(keywords, self.reader))
 
 
-class FileGenpathsHandler(CodaLabHandler):
+class FileGenpathsHandler(_InterpretHandler):
     """``/interpret/file-genpaths``."""
 
     async def post(self) -> None:
         """Return values of files, in the order of the queries."""
         queries = [_query(each) for each in _list(await self.json_body(), "queries")]
-        self.send_json({"data": await self.services.interpreter.values(queries, self.reader)})
+        self.send_answer(data=await self.services.interpreter.values(queries, self.reader))
 
 
-class GenpathTableContentsHandler(CodaLabHandler):
+class GenpathTableContentsHandler(_InterpretHandler):
     """``/interpret/genpath-table-contents``."""
 
     async def post(self) -> None:
@@ -63,7 +69,7 @@ class GenpathTableContentsHandler(CodaLabHandler):
         rows = _list(await self.json_body(), "contents")
         if not all(isinstance(row, dict) for row in rows):
             raise Refused("`contents` must be a list of objects.")
-        self.send_json({"contents": await self.services.interpreter.table(rows, self.reader)})
+        self.send_answer(contents=await self.services.interpreter.table(rows, self.reader))
 
 
 def _document(found: Interpreted) -> dict[str, Any]:
@@ -87,6 +93,7 @@ def _document(found: Interpreted) -> dict[str, Any]:
         "source": found.source,
         "blocks": found.blocks,
         "raw_to_block": found.raw_to_block,
+        "meta": {"version": API_VERSION},
         "block_to_raw": {f"{place[0]},{place[1]}": n for n, place in enumerate(found.raw_to_block) if place},
     }
 

@@ -71,8 +71,25 @@ def included_with(shown: Shown, asked: set[str]) -> list[Resource]:
             found += [permission_resource(each, WORKSHEET_PERMISSIONS) for each in given]
         if wants_items(asked):
             found += [item_resource(item, worksheet.uuid) for item in shown.items[worksheet.id]]
-    found += [worksheet_resource(each, shown) for each in shown.subworksheets.values()]
+    if ITEM_WORKSHEETS in asked:
+        found += [
+            worksheet_resource(shown.subworksheets[uuid], shown)
+            if uuid in shown.subworksheets
+            else _stub(TYPE, uuid, name="<private>" if uuid in shown.hidden else "<missing>", title=None)
+            for uuid in subworksheets_of(shown)
+        ]
     return unique(found)
+
+
+def missing_bundle(uuid: str) -> Resource:
+    """Return what stands for a bundle that is not there: programs know it by having no metadata."""
+    return _stub("bundles", uuid)
+
+
+def subworksheets_of(shown: Shown) -> list[str]:
+    """Return the uuids of the worksheets that items name, each once."""
+    named = (item.subworksheet_uuid for items in shown.items.values() for item in items if item.subworksheet_uuid)
+    return list(dict.fromkeys(named))
 
 
 def bundles_of(shown: Shown) -> list[str]:
@@ -94,6 +111,16 @@ def is_named(worksheet: Worksheet, shown: Shown) -> bool:
 def _owner(worksheet: Worksheet, permission: int) -> Resource | None:
     is_hidden = worksheet.is_anonymous and permission < ALL
     return None if is_hidden else {"type": "users", "id": user_id_of(worksheet.owner_id)}
+
+
+def _stub(type_name: str, uuid: str, **attributes: Any) -> Resource:
+    """Return what is included of a thing that is not there, or not the caller's to see: programs expect its uuid."""
+    return {
+        "type": type_name,
+        "id": uuid,
+        "attributes": {"uuid": uuid, **attributes},
+        "relationships": {OWNER: {"data": None}},
+    }
 
 
 def _named(type_name: str, uuid: str | None) -> Resource | None:

@@ -35,6 +35,7 @@ from .worksheet_documents import (
     bundles_of,
     included_with,
     item_resource,
+    missing_bundle,
     wants_items,
     worksheet_resource,
 )
@@ -54,14 +55,15 @@ class _WorksheetsHandler(CodaLabHandler):
     async def send_worksheets(self, shown: Shown, asked: set[str], *, is_one: bool = False) -> None:
         """Answer with worksheets, or with the one that there is, and what is asked to be included."""
         views: Sequence[BundleView] = ()
-        if any(each.startswith(ITEM_BUNDLES) for each in asked):
-            views = await self.services.interpreter.bundles(bundles_of(shown), self.reader)
+        named = bundles_of(shown) if any(each.startswith(ITEM_BUNDLES) for each in asked) else []
+        if named:
+            views = await self.services.interpreter.bundles(named, self.reader)
 
         def work() -> bytes:
             data = [worksheet_resource(each, shown) for each in shown.worksheets]
             document: dict[str, Any] = {"data": data[0] if is_one else data, "meta": {"version": API_VERSION}}
             if asked:
-                document["included"] = unique([*included_with(shown, asked), *_bundles(views, asked)])
+                document["included"] = unique([*included_with(shown, asked), *_bundles(named, views, asked)])
             return orjson.dumps(document)
 
         is_long = len(shown.worksheets) + sum(map(len, shown.items.values())) > RENDER_ON_LOOP
@@ -186,9 +188,10 @@ class WorksheetAddItemsHandler(CodaLabHandler):
         self.send_data([item_resource(item, uuid) for item in made])
 
 
-def _bundles(views: Sequence[BundleView], asked: set[str]) -> list[Resource]:
+def _bundles(named: Sequence[str], views: Sequence[BundleView], asked: set[str]) -> list[Resource]:
     """Return bundles that items name, with their owners if these are asked for."""
-    found = [bundle_resource(view, ()) for view in views]
+    there = {view.bundle.uuid: view for view in views}
+    found = [bundle_resource(there[uuid], ()) if uuid in there else missing_bundle(uuid) for uuid in named]
     if ITEM_BUNDLE_OWNERS in asked:
         found += [user_resource(view.owner) for view in views if view.owner is not None]
     return found
