@@ -56,6 +56,7 @@ STAGES = {
     "finalizing": (FINALIZING, "Uploading results."),
 }
 FINISHED = "Finished"
+GONE = "the bundle of this task is gone, or has ended"
 CUT_OFF = "The server stopped while this was at work; it was not run again."
 # How often what a run uses is stored while nothing else changes.
 STORE_SECONDS = 5.0
@@ -96,6 +97,8 @@ class BundleTask:
     async def prepare(self, task: Task) -> Call:
         """Make the folder, note that the bundle begins, and say what the child shall do."""
         uuid = task.params["uuid"]
+        if await self._database.read(lambda connection: bundle_of(connection, task)) is None:
+            raise ExecutionError(GONE)
         # The folder first: whoever wants it killed from now on leaves word there.
         folder = await asyncio.to_thread(self._place.folders.make, uuid)
         params = await self._database.write(lambda connection: self._begin(connection, task))
@@ -109,7 +112,7 @@ class BundleTask:
     def _begin(self, connection: Connection, task: Task) -> dict[str, Any]:
         bundle = bundle_of(connection, task)
         if bundle is None or bundle.state in FINAL_STATES:
-            raise ExecutionError("the bundle of this task is gone, or has ended")
+            raise ExecutionError(GONE)
         if "kill" in bundle.metadata.get("actions", ()):
             raise ExecutionError(KILL_REQUESTED)
         if bundle.bundle_type == RUN:
@@ -127,7 +130,7 @@ class BundleTask:
             "command": bundle.command or "",
             "dependencies": self._dependencies(connection, bundle),
             "limits": limits.as_params(),
-            "exclude_patterns": list(bundle.metadata.get("exclude_patterns") or ()),
+            "exclude_patterns": _patterns(bundle),
         }
 
     def _note_begin(self, connection: Connection, bundle: Bundle) -> None:
@@ -267,7 +270,7 @@ class BundleTask:
             folders.take_back(bundle.uuid)
             return None
         try:
-            return folders.keep(bundle.uuid, list(bundle.metadata.get("exclude_patterns") or ()))
+            return folders.keep(bundle.uuid, _patterns(bundle))
         except (OSError, ExecutionError, RecursionError) as error:
             self._log.warning("Bundle %s: what it has left cannot be kept: %s", bundle.uuid, error)
             return None
@@ -283,6 +286,10 @@ def bundle_of(connection: Connection, task: Task) -> Bundle | None:
     """Return the bundle that a task is for; None if it is gone, or belongs to another task."""
     bundle = read_bundle(connection, task.params["uuid"])
     return bundle if bundle is not None and bundle.task_key == task.key else None
+
+
+def _patterns(bundle: Bundle) -> list[str]:
+    return [str(each) for each in bundle.metadata.get("exclude_patterns") or ()]
 
 
 def end(connection: Connection, bundle: Bundle, message: str | None, **facts: Any) -> None:

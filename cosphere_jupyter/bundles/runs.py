@@ -196,11 +196,12 @@ class Runs:
                 self._news.set()
 
     async def _take_further(self) -> None:
-        # By a write, so that what has been stored just before is on the disk.
-        ripe = await self._database.write(staging.ripe)
+        # After the transaction that has called us, if it is still being written.
+        await self._database.write(lambda connection: None)
+        ripe = await self._database.read(staging.ripe)
         for start in range(0, len(ripe), AT_ONCE):
             await self._database.write(partial(_stage_all, uuids=ripe[start : start + AT_ONCE]))
-        self._is_waiting = bool(await self._database.read(staging.waiting))
+        self._is_waiting = await self._database.read(staging.is_waiting)
         self._engine.wake()
 
     # -- ending ----------------------------------------------------------------------------------------------------

@@ -36,10 +36,9 @@ FREE_SLOT = "Waiting for a free slot of this server."
 NAMED = 5
 
 
-def waiting(connection: Connection) -> list[str]:
-    """Return the uuids of all runs and makes that are no tasks yet, the oldest first."""
-    query = select(bundles.c.uuid).where(_WAITS).order_by(bundles.c.id)
-    return list(connection.execute(query).scalars())
+def is_waiting(connection: Connection) -> bool:
+    """Whether any run or make is no task yet."""
+    return connection.execute(select(bundles.c.id).where(_WAITS).limit(1)).first() is not None
 
 
 def ripe(connection: Connection) -> list[str]:

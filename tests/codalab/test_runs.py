@@ -244,3 +244,15 @@ async def test_what_a_run_uses_is_charged_to_its_owner(bench):
     after = await usage()
     assert after.disk_used - before.disk_used == ended.data_size == 5000
     assert after.time_used - before.time_used == pytest.approx(ended.metadata["time"]) and ended.metadata["time"] > 0.3
+
+
+async def test_tasks_named_run_are_made_for_bundles_only(bench, owner):
+    """Whoever names the bundle of somebody else in a task of their own meets nothing of it."""
+    made = await bench.run("touch begun; sleep 60")
+    running = await bench.reaches(made, lambda found: found.state == "running")
+    asked = await owner.post("/v1/create", {"tasks": [{"task_name": "run", "uuid": made.uuid}]})
+    assert asked.status == 200 and asked.json[0]["status"] == "error", asked.body
+    assert bench.services.runs.live_folder(running) is not None
+    assert (await bench.read(made)).state == "running"
+    await bench.services.runs.kill(running)
+    assert (await bench.ended(made)).state == "killed"
