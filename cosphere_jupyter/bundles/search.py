@@ -8,6 +8,7 @@ Source: the CodaLab REST API's semantics, section 6.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, func, literal, select
@@ -17,11 +18,13 @@ from ..json_values import LARGEST_ID
 from ..permissions.service import resources_given_anything
 from .access import RESOURCE, may_read
 from .metadata_keys import EVERY_KEY
+from .problems import Refused
 from .search_clauses import NUMBER_COLUMNS, TEXT_COLUMNS, Clause, Compiler
 from .search_terms import Search, format_value, parse
 from .tables import bundle_metadata, bundles
 
 _ORDERS = {**TEXT_COLUMNS, **NUMBER_COLUMNS, "owner_id": bundles.c.owner_id, "created": bundles.c.created_at}
+MOST_SHOWN = 10_000
 # Bundles that are few enough to look at each, for a page and for a number of all.
 _FEW_FOR_PAGE, _FEW_FOR_NUMBER = 3000, 50_000
 
@@ -34,8 +37,13 @@ def search_bundles(connection: Connection, keywords: Sequence[str], reader: Acco
     if search.is_aggregate:
         return _aggregate(connection, search, clauses, reader)
     query = select(bundles.c.uuid).where(*_conditions(connection, clauses, reader, search))
-    query = _window(_ordered(query, search), search)
-    return [str(uuid) for uuid in connection.execute(query).scalars()]
+    # One more than is shown, to know whether there are too many.
+    limit = MOST_SHOWN + 1 if search.limit is None else min(search.limit, MOST_SHOWN + 1)
+    query = _window(_ordered(query, search), replace(search, limit=limit))
+    found = [str(uuid) for uuid in connection.execute(query).scalars()]
+    if len(found) > MOST_SHOWN:
+        raise Refused(f"At most {MOST_SHOWN} bundles can be shown at once: use .limit and .offset.")
+    return found
 
 
 def _conditions(

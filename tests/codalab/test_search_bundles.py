@@ -17,6 +17,7 @@ from cosphere_jupyter.accounts.profiles import user_id_of
 from cosphere_jupyter.accounts.service import EVERYONE, Account, Subject, insert_account, read_account
 from cosphere_jupyter.accounts.tables import group_members, groups
 from cosphere_jupyter.bundles import search
+from cosphere_jupyter.bundles.problems import Refused
 from cosphere_jupyter.bundles.records import (
     Dependency,
     NewBundle,
@@ -239,3 +240,65 @@ def test_a_group_that_there_is_not_is_told(database: Database) -> None:
     for keyword in ("group=nothing", f"group={UUIDS[0]}"):
         with pytest.raises(Exception, match="Found no group with"):
             answer(database, [keyword], ROSA)
+
+
+def test_more_than_can_be_shown_is_refused_and_counted(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "MOST_SHOWN", 5)
+    assert answer(database, [".limit=5"], ROOT) == UUIDS[:5]
+    assert answer(database, [".count"], ROOT) == COUNT
+    assert answer(database, [".limit=99", f"uuid={UUIDS[7]}"], ROOT) == [UUIDS[7]]
+    for keywords in ([".limit=6"], [".limit=99999999999999999999"]):
+        with pytest.raises(Refused, match="At most 5 bundles can be shown at once"):
+            answer(database, keywords, ROOT)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "shown"),
+    [
+        (["id=7", "size=.sum", ".format=size"], None),
+        (["id=7", "id=.sum", ".format=%.2f"], "7.00"),
+        (["id=7", "id=.sum", ".format=%d"], "7"),
+        (["id=7", "id=.sum", ".format=n = %5.1f!"], "n =   7.0!"),
+        (["id=7", "id=.sum", ".format=duration"], "7.0s"),
+        (["id=7", "id=.sum", ".format=date"], "1970-01-01 00:00:07"),
+        (["id=7", ".count", ".format=size"], "1"),
+    ],
+)
+def test_numbers_are_shown_in_the_form_that_is_asked_for(database: Database, keywords: list[str], shown: Any) -> None:
+    known = shown or {0: "0", 5: "5", 1000: "1000", 2**40: "1t"}[WORLD.bundles[6].metadata["data_size"]]
+    assert answer(database, keywords, ROOT) == known
+
+
+@pytest.mark.parametrize(
+    "keyword",
+    [
+        ".limit=x",
+        ".limit=",
+        ".limit=-1",
+        ".offset=1.5",
+        ".before=yesterday",
+        ".after=",
+        ".after=2026-13-01",
+        ".format=%s%s",
+        ".format=%(x)s",
+        ".format=%999999999d",
+        ".format={}",
+        "name=" + "%a" * 20,
+        "=" + "x" * 20_000,
+        "tags=" + "a," * 600,
+    ],
+)
+def test_keywords_that_mean_nothing_are_refused(database: Database, keyword: str) -> None:
+    with pytest.raises(Refused):
+        answer(database, [keyword], ROSA)
+    with pytest.raises(Refused):
+        answer(database, [".mine"] * 65, ROSA)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['"', "'", "a'b", '"; DROP', "%_", "\\", "a AND b", "a*", "(", "NEAR(", "^", "-abc", "abc:def", "ä", "…", "🌳🌳🌳"],
+)
+def test_no_text_is_a_command_to_the_index(database: Database, text: str) -> None:
+    for keyword in (text, f"={text}", f"name={text}%", f"command={text}.*x", f"tags={text}", f"{text}=1"):
+        assert answer(database, [keyword], ROSA) == WORLD.search([keyword], ROSA), keyword
