@@ -170,6 +170,7 @@ class SignInOffer(ipywidgets.VBox):
         super().__init__(layout=ipywidgets.Layout(display="none"))
         self._workspace = workspace
         self._refused: dict[str, Callable[[], object]] = {}
+        self._card: SignIn | None = None
 
     def show(self, problem: Exception | None, what: str = "", again: Callable[[], object] | None = None) -> None:
         """Show the card if the problem is that nobody is signed in, else hide it; ``again`` does ``what`` once more."""
@@ -178,10 +179,11 @@ class SignInOffer(ipywidgets.VBox):
             return
         if again is not None:
             self._refused[what] = again
-        if not self.children:
-            card = SignIn(self._workspace)
-            card.observe(lambda _: self._go_on(), "account")
-            self.children, self.layout.display = (card,), None
+        if self._card is None:
+            self._card = SignIn(self._workspace)
+            self._card.observe(lambda _: self._go_on(), "account")
+            self.set_trait("children", (self._card,))
+            self.layout.display = None
 
     def _go_on(self) -> None:
         refused, self._refused = list(self._refused.values()), {}
@@ -191,6 +193,7 @@ class SignInOffer(ipywidgets.VBox):
 
     def _hide(self) -> None:
         self._refused = {}
-        for card in self.children:
-            card.close()
-        self.children, self.layout.display = (), "none"
+        if self._card is not None:
+            self._card.close()
+        self._card, self.layout.display = None, "none"
+        self.set_trait("children", ())
