@@ -1,31 +1,21 @@
-"""The list of tasks and a field, drawn by ``monitor.js``: the page counts the seconds, nothing is sent for them."""
+"""The list of tasks and a field, drawn by ``tasks.js``: the page counts the seconds, nothing is sent for them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import anywidget
 import traitlets
 
-from .view import file_text
+from .view import View
 
 ACTIONS = ("cancel", "again", "load", "save")
 
 
-class _Part(anywidget.AnyWidget):
-    """``part`` says what ``monitor.js`` draws."""
-
-    _esm = file_text("monitor.js")
-    _css = file_text("monitor.css")
-    part = traitlets.Unicode().tag(sync=True)
-    label = traitlets.Unicode(help="What it is, for screen readers.").tag(sync=True)
-
-
-class TaskList(_Part):
+class TaskList(View):
     """Rows of tasks; see ``monitor_rows.row``. ``tell(action, key)`` is called when somebody presses a button."""
 
-    part = traitlets.Unicode("list").tag(sync=True)
+    part = traitlets.Unicode("tasks").tag(sync=True)
     rows: traitlets.List[Any] = traitlets.List().tag(sync=True)
     empty = traitlets.Unicode(help="What stands there without any task.").tag(sync=True)
 
@@ -42,7 +32,7 @@ class TaskList(_Part):
             self._told(str(action), key)
 
 
-class Field(_Part):
+class Field(View):
     """A line of text. ``submit(value)`` is called when somebody presses Enter, with what stood there then.
 
     That of ipywidgets may tell of Enter before it tells what was typed.

@@ -24,12 +24,6 @@ PAGE, MOST_COLUMNS = 20, 60
 AS_THEY_CAME = "as they came"
 
 
-class RowTable(view.Table):
-    """The rows of a page; a heading has two lines, the name and the type."""
-
-    _css = f"{view.file_text('view.css')}\n{view.file_text('results.css')}"
-
-
 class Results(Panel):
     """The rows of a request, of a DataFrame or of an Arrow table, in pages.
 
@@ -54,7 +48,7 @@ class Results(Panel):
         self._pages: Pages | None = None
         self._order: tuple[str, bool] | None = None
         self._shown: pd.DataFrame | None = None
-        self._table = RowTable(label="Rows")
+        self._table = view.Table(label="Rows")
         self._state, self._error = Message(), Message()
         self._buttons = [
             button("«", lambda: self._go(1), tooltip="First page"),

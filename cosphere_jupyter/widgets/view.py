@@ -1,6 +1,7 @@
-"""The one small anywidget: distributions, lists, tables and code to copy, drawn by ``view.js``.
+"""The one small anywidget: distributions, lists, tables, code to copy, and the parts of the monitor.
 
-What it shows is set as text there, never as HTML; the module travels with the widget, so that nothing is fetched.
+What it shows is set as text there, never as HTML; the module travels with the widget, so that nothing is fetched. It
+is written in several files, which are one after the other: what one of them declares is known in the others.
 """
 
 from __future__ import annotations
@@ -36,11 +37,15 @@ def file_text(name: str) -> str:
     return (FOLDER / name).read_text(encoding="utf-8")
 
 
-class View(anywidget.AnyWidget):
-    """A part that ``view.js`` draws; ``part`` says which."""
+MODULE = "\n".join(file_text(name) for name in ("charts.js", "tasks.js", "view.js"))
+STYLES = "\n".join(file_text(name) for name in ("view.css", "results.css", "monitor.css"))
 
-    _esm = file_text("view.js")
-    _css = file_text("view.css")
+
+class View(anywidget.AnyWidget):
+    """A part that the module draws; ``part`` says which."""
+
+    _esm = MODULE
+    _css = STYLES
     part = traitlets.Unicode().tag(sync=True)
     label = traitlets.Unicode(help="What it is, for screen readers.").tag(sync=True)
 
@@ -139,7 +144,7 @@ class Distribution(View):
 
 
 def picture(column: Column, rows: int | None = None, height: int = 30) -> dict[str, Any]:
-    """Return what ``view.js`` draws of a column: the same as the SVG of plain representations shows."""
+    """Return what ``charts.js`` draws of a column: the same as the SVG of plain representations shows."""
     found = shape(column, rows)
     if found is None:
         return {}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
+import anywidget
 import pytest
 
 from cosphere_jupyter import Distribution
@@ -12,6 +14,7 @@ from cosphere_jupyter.client.charts import rows_of, shape, svg
 from cosphere_jupyter.client.columns import Column
 from cosphere_jupyter.client.table import Table
 from cosphere_jupyter.widgets import view
+from cosphere_jupyter.widgets.monitor_list import Field, TaskList
 
 pytestmark = pytest.mark.slow
 
@@ -73,17 +76,34 @@ def test_names_of_columns_stay_text() -> None:
     wild = column("STRING", ("<script>alert(1)</script>", 3), name="<b>\x00\n", is_enum=True)
     shown = Distribution(wild).picture
     assert shown["title"].startswith("<b>  : ")
-    assert "innerHTML" not in view.file_text("view.js") and "insertAdjacentHTML" not in view.file_text("view.js")
+    assert "innerHTML" not in view.MODULE and "insertAdjacentHTML" not in view.MODULE
 
 
 def test_the_module_asks_for_nothing_outside() -> None:
-    for name in ("view.js", "view.css"):
-        text = view.file_text(name).replace("http://www.w3.org/2000/svg", "")
+    for text in (view.MODULE, view.STYLES):
+        text = text.replace("http://www.w3.org/2000/svg", "").replace("xmlns='http://", "")
         assert not [
             word
             for word in ("http", "//cdn", "import ", "fetch(", "@import", "XMLHttp")
             if word in text.replace("// ", "")
         ]
+
+
+def test_there_is_one_module_and_nothing_in_it_has_the_name_of_another() -> None:
+    kinds = {each for each in subclasses(anywidget.AnyWidget) if each.__module__.startswith("cosphere_jupyter")}
+    assert {view.Distribution, TaskList, Field} < kinds
+    assert {told(each._esm) for each in kinds} == {view.MODULE} and {told(each._css) for each in kinds} == {view.STYLES}
+    names = re.findall(r"^(?:function|const|let) (\w+)", view.MODULE, re.MULTILINE)
+    assert sorted(names) == sorted(set(names)) and {"chart", "renderTasks", "guard"} <= set(names)
+
+
+def told(declared: Any) -> Any:
+    """What a class says; anywidget may have made a trait of it already."""
+    return getattr(declared, "default_value", declared)
+
+
+def subclasses(kind: type) -> set[Any]:
+    return {each for child in kind.__subclasses__() for each in ({child} | subclasses(child))}
 
 
 def test_a_selected_range_is_a_trait_that_can_be_observed(flights: Table) -> None:

@@ -1,15 +1,10 @@
-// The list of tasks, and a field. A row is made once and changed in place, so that focus and pointer stay where they are; seconds are
-// counted here, and only while something runs. Text is only ever set as text, and nothing is fetched from anywhere.
+// The list of tasks, and a field; a part of the module that view.js begins and ends. A row is made once and changed in
+// place, so that focus and pointer stay where they are; seconds are counted here, and only while something runs.
 
 const ACTIONS = { cancel: "Cancel", load: "Load as DataFrame", save: "Save …", again: "Retry" };
 const TICK = 1000;
 
-function make(tag, kind, ...children) {
-  const node = document.createElement(tag);
-  if (kind) node.className = kind;
-  node.append(...children);
-  return node;
-}
+const element = (tag, kind, ...children) => make(tag, { class: kind }, ...children);
 
 function say(node, text) {
   if (node.textContent !== text) node.textContent = text;
@@ -49,13 +44,13 @@ function moment(row) {
 }
 
 function makeRow(tell) {
-  const title = make("span", "cosphere-name"), kind = make("span", "cosphere-tag"), note = make("div", "cosphere-note");
-  const bar = make("div", "cosphere-progress", make("div")), words = make("span", "cosphere-words");
-  const time = make("span", "cosphere-time"), facts = make("span", "cosphere-fact"), when = make("span", "cosphere-when");
-  const error = make("div", "cosphere-error"), buttons = make("div", "cosphere-actions");
-  const head = make("div", "cosphere-title", title, kind, when);
-  const line = make("div", "cosphere-line-of-facts", words, bar, time, facts);
-  const node = make("div", "cosphere-task", make("div", "cosphere-what", head, note), make("div", "cosphere-how", line, error), buttons);
+  const title = element("span", "cosphere-name"), kind = element("span", "cosphere-tag"), note = element("div", "cosphere-note");
+  const bar = element("div", "cosphere-progress", element("div", "")), words = element("span", "cosphere-words");
+  const time = element("span", "cosphere-time"), facts = element("span", "cosphere-fact"), when = element("span", "cosphere-when");
+  const error = element("div", "cosphere-error"), buttons = element("div", "cosphere-actions");
+  const head = element("div", "cosphere-title", title, kind, when);
+  const line = element("div", "cosphere-line-of-facts", words, bar, time, facts);
+  const node = element("div", "cosphere-task", element("div", "cosphere-what", head, note), element("div", "cosphere-how", line, error), buttons);
   node.setAttribute("role", "listitem");
   bar.setAttribute("role", "progressbar");
   bar.setAttribute("aria-valuemin", "0");
@@ -68,7 +63,7 @@ function makeRow(tell) {
     actions.forEach((action, place) => {
       let button = [...buttons.children].find((child) => child.dataset.action === action);
       if (!button) {
-        button = make("button", "cosphere-action", ACTIONS[action]);
+        button = element("button", "cosphere-action", ACTIONS[action]);
         button.type = "button";
         button.dataset.action = action;
         button.addEventListener("click", () => tell(action, row.key));
@@ -117,8 +112,8 @@ function makeRow(tell) {
   return { node, update, tick, is_going: () => row.completed === null };
 }
 
-function renderList({ model, el }) {
-  const list = make("div", "cosphere-tasks"), empty = make("div", "cosphere-empty");
+function renderTasks({ model, el }) {
+  const list = element("div", "cosphere-tasks"), empty = element("div", "cosphere-empty");
   list.setAttribute("role", "list");
   list.setAttribute("aria-label", model.get("label"));
   list.tabIndex = -1;
@@ -162,7 +157,7 @@ function renderList({ model, el }) {
 
 // What is typed is told, too; what Enter means is told together with what stands there then.
 function renderField({ model, el }) {
-  const input = make("input", "cosphere-input");
+  const input = element("input", "cosphere-input");
   input.type = "text";
   input.spellcheck = false;
   input.autocomplete = "off";
@@ -199,12 +194,3 @@ function renderField({ model, el }) {
     model.off("msg:custom", take);
   };
 }
-
-const PARTS = { list: renderList, field: renderField };
-
-export default {
-  render(context) {
-    context.el.classList.add("cosphere-view");
-    return PARTS[context.model.get("part")](context);
-  },
-};
