@@ -14,12 +14,13 @@ from ..client.table import Table
 from ..client.text import clean, rows_text
 from . import view
 from .builder import RequestBuilder
-from .code import search_call, table_call
+from .code import look_call, search_call, table_call
 from .core import Message, Panel, button, quietly, unlabelled
 from .page import TablePage
 from .sign_in import SignInOffer
 
 if TYPE_CHECKING:
+    from ..client.columns import Account
     from ..client.workspace import Workspace
 
 PAGE = 50
@@ -58,7 +59,8 @@ class CatalogueBrowser(Panel):
         self._list = view.List(label="Tables", empty="Looking …")
         self._more = button(f"Show {PAGE} more", self._read_more)
         self._more.layout.display = "none"
-        self._page = TablePage(self.build)
+        self._page = TablePage(self.build, self.look)
+        self._looking: set[int] = set()
         self._page.layout.display = "none"
         self._code = view.Code(label="The same search in code", text=search_call(text, tag))
         self._asked = (text, tag)
@@ -176,6 +178,7 @@ class CatalogueBrowser(Panel):
     def _choose(self, table: Table | None) -> None:
         if table is not None:
             self._page.show(table)
+            self._offer_look(table)
         self._page.layout.display = None if table is not None else "none"
         self.set_trait("selection", table)
         self._tell_code()
@@ -183,6 +186,45 @@ class CatalogueBrowser(Panel):
     def _tell_code(self) -> None:
         text, tag = self._asked
         self._code.text = search_call(text, tag) if self.selection is None else table_call(self.selection.name)
+
+    # -- looking into the data -------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Let the server look into the data of the chosen table, as the button does; returns at once."""
+        with self._lock:
+            table = self.selection
+            if table is None or table.id in self._looking:
+                return
+            self._looking.add(table.id)
+            self._offer_look(table)
+            self._code.text = look_call(table.name)
+
+            def finish(outcome: Any) -> None:
+                self._looking.discard(table.id)
+                # A search meanwhile has brought the table as it was.
+                self._tables = [table if each == table else each for each in self._tables]
+                self._list.items = [item(each) for each in self._tables]
+                if self.selection is table:
+                    self._page.show(table)
+                    self._offer_look(table)
+                    if isinstance(outcome, Exception):
+                        self._page.line.complain(outcome)
+
+            work = quietly(self._workspace.http, table.update_samples)
+            self._work(f"look-{table.id}", work, finish, finish)
+
+    def _offer_look(self, table: Table) -> None:
+        """Offer a look into the data where nobody has looked yet, to those who may."""
+        if table.id in self._looking:
+            self._page.offer_look(False)
+            self._page.line.say("The server looks at all rows. Of a big table that takes a while.")
+        elif table.executor_type == "DUCKDB" and all(column.distribution is None for column in table.columns):
+
+            def tell(me: Account) -> None:
+                is_here = self.selection is table and table.id not in self._looking
+                self._page.offer_look(is_here and me.type == "ADMIN")
+
+            self._work("who", quietly(self._workspace.http, lambda: self._workspace.me), tell, lambda _: None)
 
     # -- going on --------------------------------------------------------------------------------------------------
 

@@ -20,6 +20,11 @@ def table_call(name: str) -> str:
     return f"ws.catalogue[{quoted(name)}]"
 
 
+def look_call(name: str) -> str:
+    """Return the call that lets the server look into a table's data."""
+    return f"{table_call(name)}.update_samples()"
+
+
 def query_call(query: Query) -> str:
     """Return the call that makes a query; over several lines if it is long."""
     chain = [("select", [quoted(each) for each in selected(query)])]

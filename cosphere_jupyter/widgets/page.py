@@ -12,17 +12,23 @@ from ..client.display import LONGEST_CELL, size_of
 from ..client.table import Table
 from ..client.text import clean, html, rows_text, size_text
 from . import view
-from .core import button, heading
+from .core import Message, button, heading
 
 MOST_COLUMNS, MOST_SAMPLE_ROWS, MOST_SAMPLE_COLUMNS = 100, 20, 60
 _HEADINGS = ["Column", "Type", "NULLs", "Size", "Distribution", "Description"]
 _KINDS = ["head", "line", "number", "number", "picture", "text"]
 
 
-class TablePage(ipywidgets.VBox):
-    """What is known of a table; ``build`` is called when somebody wants to ask it for rows."""
+LOOK = "Let the server read all rows once, for sizes, distributions and a sample"
 
-    def __init__(self, build: Callable[[], object] | None = None) -> None:
+
+class TablePage(ipywidgets.VBox):
+    """What is known of a table.
+
+    ``build`` is called when somebody wants to ask it for rows, ``look`` when the server shall look into its data.
+    """
+
+    def __init__(self, build: Callable[[], object] | None = None, look: Callable[[], object] | None = None) -> None:
         self._title, self._facts = ipywidgets.HTML(), ipywidgets.HTML()
         self._columns = view.Table(kinds=_KINDS)
         self._sample = view.Table()
@@ -30,13 +36,17 @@ class TablePage(ipywidgets.VBox):
         self._tabs.add_class("cosphere-tabs")
         self.button = button("Build a request", build or (lambda: None), "primary")
         self.button.layout.display = None if build else "none"
-        head = ipywidgets.HBox([self._title, self.button])
+        self.look = button("Look at the data", look or (lambda: None), tooltip=LOOK)
+        self.line = Message()
+        head = ipywidgets.HBox([self._title, ipywidgets.HBox([self.look, self.button], layout={"flex": "0 0 auto"})])
         head.add_class("cosphere-head")
-        super().__init__([head, self._facts, self._tabs])
+        super().__init__([head, self._facts, self.line, self._tabs])
         self.add_class("cosphere-page")
 
     def show(self, table: Table) -> None:
-        """Show a table."""
+        """Show a table; ``offer_look`` offers to look into its data."""
+        self.offer_look(False)
+        self.line.say("")
         rows = rows_of(table.columns)
         tags = "".join(f' <span class="cosphere-tag cosphere-free">{html(tag, 64)}</span>' for tag in table.tags)
         self._title.value = heading(clean(table.name), after=tags)
@@ -46,6 +56,10 @@ class TablePage(ipywidgets.VBox):
         # Both tabs have their titles before anything of the other table is seen in them.
         self._tabs.titles = [f"Columns ({len(table.columns):,})", f"Sample ({_count(len(table.sample_rows))})"]
         self._tabs.selected_index = 0
+
+    def offer_look(self, is_offered: bool) -> None:
+        """Offer to look into the data, or not."""
+        self.look.layout.display = None if is_offered else "none"
 
     def _show_columns(self, table: Table, rows: int | None) -> None:
         shown = table.columns[:MOST_COLUMNS]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import ipywidgets
@@ -254,3 +255,41 @@ def test_of_many_tables_a_page_is_shown_and_more_are_read_when_asked_for(many: W
     assert browser._more.layout.display == "none" and browser._status.text == "107 tables"
     assert item(browser.tables[0])["facts"] == "1 column"
     browser.close()
+
+
+def test_a_table_that_nobody_has_looked_into_is_looked_into_by_a_button(ws: Workspace) -> None:
+    fresh = ws.catalogue.create(name="fresh", source="data/airlines.parquet")
+    browser = ws.browse("fresh")
+    try:
+        assert browser.wait(30)
+        choose(browser, "fresh")
+        assert browser.wait(30) and browser._page.look.layout.display is None
+        assert browser._list.items[0]["facts"] == "2 columns" and "Distribution" not in browser._page._columns.headings
+        started = time.monotonic()
+        click(browser, "Look at the data")
+        assert time.monotonic() - started < 0.3
+        assert browser._page.look.layout.display == "none" and browser._page.line.text.startswith("The server looks")
+        assert browser._code.text == 'ws.catalogue["fresh"].update_samples()'
+        assert browser.wait(60)
+        assert browser._list.items[0]["facts"] == "16 rows" and "Distribution" in browser._page._columns.headings
+        assert browser._page._tabs.titles == ("Columns (2)", "Sample (16 rows)")
+        assert browser._page.look.layout.display == "none" and browser._page.line.text == ""
+    finally:
+        browser.close()
+        fresh.delete()
+
+
+def test_who_may_not_look_into_tables_is_not_offered_to(ws: Workspace) -> None:
+    ws._me = replace(ws.me, type="RESEARCHER")
+    fresh = ws.catalogue.create(name="not looked into", source="data/airlines.parquet")
+    browser = ws.browse("not looked into")
+    try:
+        assert browser.wait(30)
+        choose(browser, "not looked into")
+        assert browser.wait(30) and browser._page.look.layout.display == "none"
+        # Whoever calls it is told why not, as by any refusal.
+        fresh.delete()
+        browser.look()
+        assert browser.wait(30) and 'role="alert"' in browser._page.line.value
+    finally:
+        browser.close()
