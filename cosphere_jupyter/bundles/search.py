@@ -19,9 +19,10 @@ from ..permissions.service import resources_given_anything
 from .access import RESOURCE, may_read
 from .metadata_keys import EVERY_KEY
 from .problems import Refused
-from .search_clauses import NUMBER_COLUMNS, TEXT_COLUMNS, Clause, Compiler
-from .search_terms import Search, format_value, parse
-from .tables import bundle_metadata, bundles
+from .records import dependencies_of
+from .search_clauses import NUMBER_COLUMNS, TEXT_COLUMNS, Clause, Compiler, with_pieces
+from .search_terms import Pattern, Search, format_value, parse
+from .tables import bundle_dependencies, bundle_metadata, bundles
 
 _ORDERS = {**TEXT_COLUMNS, **NUMBER_COLUMNS, "owner_id": bundles.c.owner_id, "created": bundles.c.created_at}
 MOST_SHOWN = 10_000
@@ -44,6 +45,27 @@ def search_bundles(connection: Connection, keywords: Sequence[str], reader: Acco
     if len(found) > MOST_SHOWN:
         raise Refused(f"At most {MOST_SHOWN} bundles can be shown at once: use .limit and .offset.")
     return found
+
+
+def made_by(connection: Connection, command: str, parents: Sequence[tuple[str, str]], owner: Account) -> list[str]:
+    """Return the uuids of somebody's own bundles of a command and exactly these parents, the oldest first.
+
+    ``parents`` are pairs of child path and uuid, in order.
+    """
+    if parents:
+        is_child = bundle_dependencies.c.parent_uuid == parents[0][1]
+        ids: Select[Any] | None = select(bundle_dependencies.c.bundle_id).where(is_child)
+    else:
+        ids = with_pieces([Pattern((command,))], "words")
+    query = select(bundles.c.id, bundles.c.uuid).where(bundles.c.owner_id == owner.id, bundles.c.command == command)
+    query = query if ids is None else query.where(bundles.c.id.in_(ids))
+    rows = connection.execute(query.order_by(bundles.c.id)).all()
+    given = dependencies_of(connection, [row.id for row in rows])
+    return [
+        str(row.uuid)
+        for row in rows
+        if sorted((each.child_path, each.parent_uuid) for each in given.get(row.id, ())) == list(parents)
+    ]
 
 
 def _conditions(

@@ -159,7 +159,7 @@ def _with_ids(check: ColumnElement[bool]) -> Clause:
     return Clause(check, select(bundles.c.id).where(check), is_exact=True)
 
 
-def _pieces(patterns: Sequence[Pattern], column: str) -> Select[Any] | None:
+def with_pieces(patterns: Sequence[Pattern], column: str) -> Select[Any] | None:
     """Return a query of the bundles in whose words all pieces of one of the patterns stand; None if one has none."""
     alternatives = []
     for pattern in patterns:
@@ -185,12 +185,12 @@ def _uuid_or_name(pattern: Pattern) -> Clause:
     words = bundle_words.c
     # The column's own index is enough for what is too short for the index of pieces.
     of_label = select(words.bundle_id).where(*(func.instr(words.label, part.lower()) > 0 for part in pattern.parts))
-    ids = _pieces([pattern], "label")
+    ids = with_pieces([pattern], "label")
     return Clause(check, of_label if ids is None else ids, is_exact=_is_one_piece(pattern))
 
 
 def _everywhere(pattern: Pattern) -> Clause:
-    ids = _pieces([pattern], "words")
+    ids = with_pieces([pattern], "words")
     texts = [part for part in pattern.parts if part]
     if len(texts) == 1:
         has_it = func.instr(bundle_words.c.words, texts[0].lower()) > 0
@@ -212,7 +212,7 @@ def _text_column(asked: Field) -> Clause:
         starts = [each.parts[0].lower() for each in asked.values]
         return Clause(check, select(bundles.c.id).where(or_(*(column.between(each, f"{each}g") for each in starts))))
     words = {"uuid": "label", "name": "label", "command": "words"}.get(asked.key)
-    return Clause(check, None if words is None else _pieces(asked.values, words))
+    return Clause(check, None if words is None else with_pieces(asked.values, words))
 
 
 def _created(asked: Created) -> ColumnElement[bool]:

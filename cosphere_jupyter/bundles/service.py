@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from ..accounts.service import Account
 from ..database.engine import Database
@@ -19,10 +19,9 @@ from .creation import Placing, create_bundles
 from .deletion import Deletion, remove_bundles
 from .group_permissions import GroupPermission, set_group_permission
 from .problems import Refused
-from .records import CREATED, Bundle, dependencies_of
-from .search import search_bundles
+from .records import CREATED, Bundle
+from .search import made_by, search_bundles
 from .specs import find_bundle
-from .tables import bundles
 from .views import BundleView, view_bundles, with_descendants
 from .worksheet_search import find_worksheet
 
@@ -103,14 +102,7 @@ class Bundles:
         parents = _parents(dependencies)
 
         def work(connection: Connection) -> list[BundleView]:
-            is_it = (bundles.c.owner_id == owner.id) & (bundles.c.command == command)
-            rows = connection.execute(select(bundles.c.id, bundles.c.uuid).where(is_it).order_by(bundles.c.id)).all()
-            given = dependencies_of(connection, [row.id for row in rows])
-            found = [
-                row.uuid
-                for row in rows
-                if sorted((each.child_path, each.parent_uuid) for each in given.get(row.id, ())) == parents
-            ]
+            found = made_by(connection, command, parents, owner)
             return view_bundles(connection, with_descendants(connection, found, owner, depth), owner, wanted)
 
         return await self._database.read(work)
