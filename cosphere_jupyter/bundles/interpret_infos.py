@@ -5,26 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from ..accounts.profiles import user_id_of
 from ..accounts.service import Account
 from ..errors import AccessDenied, Invalid, NotFound
 from .access import ALL, NONE, PERMISSION_NAMES
 from .description import arguments_of, state_details
-from .records import read_bundles
+from .tables import bundles
 from .views import HOST_WORKSHEETS, BundleView, view_bundles
 from .worksheet_service import Shown
 from .worksheets import Worksheet
 
+_AT_ONCE = 500
 # What a search in a worksheet may say instead of finding something.
 shown_by = (Invalid, NotFound, AccessDenied)
 
 
 def views_of(connection: Connection, uuids: Iterable[str], reader: Account | None) -> dict[str, BundleView]:
     """Return those of the bundles that exist, as ``reader`` may see them, by uuid."""
-    there = read_bundles(connection, uuids)
-    return {view.bundle.uuid: view for view in view_bundles(connection, there, reader, (HOST_WORKSHEETS,))}
+    wanted = list(dict.fromkeys(uuids))
+    there: set[str] = set()
+    for start in range(0, len(wanted), _AT_ONCE):
+        among = bundles.c.uuid.in_(wanted[start : start + _AT_ONCE])
+        there.update(connection.execute(select(bundles.c.uuid).where(among)).scalars())
+    found = view_bundles(connection, [uuid for uuid in wanted if uuid in there], reader, (HOST_WORKSHEETS,))
+    return {view.bundle.uuid: view for view in found}
 
 
 def bundle_info(view: BundleView) -> dict[str, Any]:

@@ -188,9 +188,9 @@ def _condition(connection: Connection, key: str, value: str, reader: Account | N
         ids = [int(each) for each in value.split(",") if each.isascii() and each.isdecimal() and len(each) <= 18]
         return worksheets.c.id.in_([each for each in ids if each <= LARGEST_ID])
     if key == "owner_id":
-        return worksheets.c.owner_id.in_([account_id_of(each) or 0 for each in value.split(",")])
+        return _owned_by([account_id_of(each) for each in value.split(",")], reader)
     if key == "owner":
-        return worksheets.c.owner_id.in_([account_named(connection, each) or 0 for each in value.split(",")])
+        return _owned_by([account_named(connection, each) for each in value.split(",")], reader)
     if key in ("tag", "tags"):
         return worksheets.c.id.in_(select(worksheet_tags.c.worksheet_id).where(_fits(worksheet_tags.c.tag, value)))
     if key in ("bundle", "worksheet"):
@@ -203,6 +203,14 @@ def _condition(connection: Connection, key: str, value: str, reader: Account | N
     if key == "group":
         return worksheets.c.id.in_(_of_group(connection, value, reader))
     raise Refused(f"Unknown key: {key[:100]}")
+
+
+def _owned_by(account_ids: Sequence[int | None], reader: Account | None) -> ColumnElement[bool]:
+    """Return the condition that one of some accounts owns it; whose an anonymous one is, no search tells."""
+    is_owned = worksheets.c.owner_id.in_([each for each in account_ids if each is not None])
+    if reader is not None and reader.is_admin:
+        return is_owned
+    return is_owned & or_(worksheets.c.is_anonymous.is_(False), _mine(reader))
 
 
 def _of_group(connection: Connection, spec: str, reader: Account | None) -> Select[tuple[int]]:

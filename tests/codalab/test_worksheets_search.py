@@ -85,6 +85,15 @@ async def test_nobody_finds_what_they_may_not_read(rosa: Api, otto: Api, owner: 
     assert await names(rosa, "secret") == await names(owner, "secret") == ["secret"]
 
 
+async def test_whose_an_anonymous_worksheet_is_cannot_be_searched_for(rosa: Api, otto: Api, owner: Api) -> None:
+    uuid = await make(rosa, "nameless")
+    await change(rosa, uuid, is_anonymous=True)
+    for keyword in ("owner=rosa", f"owner_id={user_id(rosa)}"):
+        assert await names(otto, keyword) == await names(otto.of(None), keyword) == []
+        assert await names(rosa, keyword) == await names(owner, keyword) == ["nameless"]
+    assert await names(otto, "nameless") == ["nameless"]
+
+
 async def test_what_a_group_shares_is_found_through_it(rosa: Api, otto: Api, nora: Api) -> None:
     body = {"data": [{"type": "groups", "attributes": {"name": "team"}}]}
     group = (await rosa.post("/rest/groups", body)).json["data"][0]["id"]
