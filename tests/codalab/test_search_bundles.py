@@ -11,7 +11,7 @@ import pytest
 from codalab.search_oracle import OTTO, ROOT, ROSA, Known, World
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, event, insert
 
 from cosphere_jupyter.accounts.profiles import user_id_of
 from cosphere_jupyter.accounts.service import EVERYONE, Account, Subject, insert_account, read_account
@@ -28,6 +28,7 @@ from cosphere_jupyter.bundles.records import (
     update_bundle,
 )
 from cosphere_jupyter.bundles.search import search_bundles
+from cosphere_jupyter.bundles.views import INCLUDES, view_bundles
 from cosphere_jupyter.bundles.worksheets import append_bundle_item, store_worksheet
 from cosphere_jupyter.database.engine import Database
 from cosphere_jupyter.database.migrate import migrate
@@ -302,3 +303,22 @@ def test_keywords_that_mean_nothing_are_refused(database: Database, keyword: str
 def test_no_text_is_a_command_to_the_index(database: Database, text: str) -> None:
     for keyword in (text, f"={text}", f"name={text}%", f"command={text}.*x", f"tags={text}", f"{text}=1"):
         assert answer(database, [keyword], ROSA) == WORLD.search([keyword], ROSA), keyword
+
+
+def test_many_bundles_are_read_with_as_many_queries_as_few(database: Database) -> None:
+    def count(connection: Connection, number: int) -> int:
+        asked: list[str] = []
+
+        def note(connection: Any, cursor: Any, statement: str, *others: Any) -> None:
+            asked.append(statement)
+
+        event.listen(connection, "before_cursor_execute", note)
+        try:
+            reader = read_account(connection, OTTO)
+            assert len(view_bundles(connection, UUIDS[:number], reader, INCLUDES)) == number
+        finally:
+            event.remove(connection, "before_cursor_execute", note)
+        return len(asked)
+
+    few, many = database.submit(lambda connection: [count(connection, number) for number in (10, COUNT)]).result()
+    assert few == many < 25
