@@ -21,6 +21,8 @@ from .archives import InvalidError, Measured, TooBigError, unpack
 
 # Of the child, in bytes; archives of a million entries take about half of it.
 MEMORY = 2 * 1024**3
+# Seconds of a processor, and one more for so many bytes of the archive: some headers take very long to read.
+LEAST_SECONDS, BYTES_IN_A_SECOND = 300, 1024 * 1024
 LONGEST_ANSWER = 64 * 1024
 
 
@@ -73,10 +75,13 @@ def _end_with_parent() -> None:
 def _main() -> None:
     order = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    with contextlib.suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    archive = Path(order["archive"])
+    seconds = LEAST_SECONDS + archive.stat().st_size // BYTES_IN_A_SECOND
+    for what, most in ((resource.RLIMIT_AS, MEMORY), (resource.RLIMIT_CPU, seconds)):
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(what, (most, most))
     try:
-        found = unpack(Path(order["archive"]), order["suffix"], Path(order["target"]), order["most"])
+        found = unpack(archive, order["suffix"], Path(order["target"]), order["most"])
         answer: dict[str, Any] = {"measured": vars(found)}
     except TooBigError as error:
         answer = {"size": error.size}

@@ -194,6 +194,20 @@ def test_what_unpacks_to_more_than_is_left_stops_there(tmp_path: Path) -> None:
         assert found.size == 3000
 
 
+async def test_a_process_that_dies_while_it_unpacks_is_an_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cosphere_jupyter.bundles.unpacking import unpack_in_child
+
+    # The interpreter ends at once: it finds no such module.
+    monkeypatch.setenv("PYTHONHOME", str(tmp_path))
+    (tmp_path / "a.zip").write_bytes(zip_of(("a", b"x")))
+    with pytest.raises(InvalidError, match="ended without an answer"):
+        await unpack_in_child(tmp_path / "a.zip", ".zip", tmp_path / "out", None)
+    monkeypatch.delenv("PYTHONHOME")
+    assert (await unpack_in_child(tmp_path / "a.zip", ".zip", tmp_path / "out", None)).size == 1
+
+
 # -- any archive at all ----------------------------------------------------------------------------------------------
 
 NAME = st.text(st.sampled_from("ab./\\ü\0"), min_size=1, max_size=12)

@@ -113,6 +113,17 @@ async def test_what_uploads_are_refused_for(shelf: Shelf, anybody: Api, sign_up:
     assert await shelf.used() == 3
 
 
+async def test_others_than_the_command_line_get_errors_as_json(shelf: Shelf) -> None:
+    uuid = await shelf.bundle()
+    path = f"{CONTENTS.format(uuid=uuid)}/blob/?filename=%C3%BC%2Fx"
+    answer = await shelf.caller("PUT", path, raw=b"x" * 100)
+    assert (answer.status, answer.headers["Content-Type"]) == (400, "application/json")
+    assert answer.json["errors"] == [{"status": "400", "detail": "Invalid filename: 'ü/x'"}]
+    ended = await shelf.bundle(state="ready")
+    late = await shelf.caller("PUT", f"{CONTENTS.format(uuid=ended)}/blob/?filename=x", raw=b"")
+    assert (late.status, late.json["errors"][0]["detail"]) == FINALIZED
+
+
 async def test_a_frozen_bundle_takes_nothing(shelf: Shelf) -> None:
     from datetime import datetime, timezone
 
