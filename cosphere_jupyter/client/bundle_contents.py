@@ -108,6 +108,8 @@ def saved(face: BundleFace, uuid: str, path: str, name: str, target: str | os.Pa
     """
     place = Path(target).expanduser()
     place = place / safe_name(name) if place.is_dir() else place
+    if place.is_dir():
+        raise FileExistsError(f"{place} is there already; say what it shall be called instead")
     with face.contents(uuid, path) as response, _aside(place) as aside:
         if response.headers.get("Target-Type") == "directory":
             archive = aside / "archive"

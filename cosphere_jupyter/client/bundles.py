@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from . import bundle_contents
 from .bundle import Bundle, BundleList
 from .bundle_face import BundleFace, included, is_uuid, keywords_of, linkage, related, resources
 from .display import Html, fields
+from .errors import CosphereError
 from .text import shortened
 
 if TYPE_CHECKING:
@@ -80,7 +82,13 @@ class Bundles(Html):
             }
             bundle = self._create({"bundle_type": "dataset", "metadata": metadata}, worksheet)
             params = {"filename": content.filename, "unpack": int(content.unpack)}
-            self.face.upload(f"/bundles/{bundle.uuid}/contents/blob/", params, content, content.size)
+            try:
+                self.face.upload(f"/bundles/{bundle.uuid}/contents/blob/", params, content, content.size)
+            except BaseException:
+                # Half of something is of no use to anybody.
+                with suppress(CosphereError):
+                    bundle.delete(force=True)
+                raise
         return bundle.refresh()
 
     def run(

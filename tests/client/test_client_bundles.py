@@ -82,6 +82,25 @@ def test_folders_files_and_archives_are_uploaded(ws: Workspace, tmp_path: Path):
         ws.bundles.upload(b"x")
 
 
+def test_what_cannot_be_sent_or_saved_leaves_nothing_behind(ws: Workspace, tmp_path: Path):
+    (tmp_path / "broken.zip").write_bytes(b"no archive")
+    with pytest.raises(InvalidRequest, match="Invalid archive upload"):
+        ws.bundles.upload(tmp_path / "broken.zip", progress=False)
+    assert list(ws.bundles.search("name=broken")) == []
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a").write_text("x")
+    bundle = ws.bundles.upload(tmp_path / "folder", progress=False)
+    with pytest.raises(FileExistsError, match="is there already"):
+        bundle.save(tmp_path)
+    with pytest.raises(NotFound, match="not found"):
+        bundle.save(tmp_path / "new", path="nothing")
+    assert sorted(each.name for each in tmp_path.iterdir() if "folder" in each.name or "." in each.name[:1]) == [
+        "folder"
+    ]
+    with pytest.raises(FileNotFoundError):
+        ws.bundles.upload(tmp_path / "missing")
+
+
 def test_rows_become_dataframes(ws: Workspace, numbers: Bundle, tmp_path: Path):
     frame = numbers.to_pandas()
     assert frame["word"].tolist() == ["one", "two"]
