@@ -32,8 +32,9 @@ LONGEST_LINE = 100
 MOST_BYTES = MOST_LINES * LONGEST_LINE
 MOST_YAML = 200_000
 DEEPEST = 50
-# Values that are asked for at once.
+# Values that are asked for at once, and what is read of files for them.
 MOST_QUERIES = 2000
+MOST_READ = 16 * MOST_BYTES
 BINARY = "<binary>"
 LONGEST_POST = 200
 _SLICE = re.compile(r"\[(-?[0-9]{0,9}):(-?[0-9]{0,9})\]")
@@ -61,25 +62,28 @@ class Genpaths:
             raise Refused(f"at most {MOST_QUERIES} values can be asked for at once")
         files: dict[tuple[str, str], Any] = {}
         found = []
+        left = MOST_READ
         for query in queries:
             path, keys = split(query.genpath)
             file = (query.bundle_uuid, path)
             if file not in files:
-                files[file] = await self._file(*file, reader)
+                content = await self._head(*file, reader) if left > 0 else None
+                left -= len(content or b"")
+                files[file] = None if content is None else await asyncio.to_thread(understood, content)
             found.append(post_process(walk(files[file], keys), query.post))
         return found
 
-    async def _file(self, uuid: str, path: str, reader: Account | None) -> Any:
+    async def _head(self, uuid: str, path: str, reader: Account | None) -> bytes | None:
+        """Return the first lines of a file; None if there is none, or none that ``reader`` may read."""
         if not is_uuid(uuid):
             return None
         try:
             target = await self._contents.find(uuid, path, reader)
             if target.node.kind != "file":
                 return None
-            head = await self._contents.summary(target, MOST_LINES, 0, LONGEST_LINE)
+            return await self._contents.summary(target, MOST_LINES, 0, LONGEST_LINE)
         except CosphereError:
             return None
-        return await asyncio.to_thread(understood, head)
 
 
 def is_of_file(genpath: str) -> bool:
@@ -99,9 +103,9 @@ def understood(content: bytes) -> Any:
         text = content.decode()
     except UnicodeDecodeError:
         return BINARY
-    lines = text.splitlines()
-    if lines and all("\t" in line for line in lines):
-        return dict(line.strip("\n").split("\t", 1) for line in lines)
+    lines = text.removesuffix("\n").split("\n")
+    if all("\t" in line for line in lines):
+        return dict(line.removesuffix("\r").split("\t", 1) for line in lines)
     try:
         return _plain(json.loads(text))
     except (ValueError, RecursionError):

@@ -27,6 +27,7 @@ UUID = f"0x{'0f' * 16}"
     ("content", "found"),
     [
         (b"err\t0.25\nname\ta\tb\n", {"err": "0.25", "name": "a\tb"}),
+        ("a\tb\u2028c\r\nd\te".encode(), {"a": "b\u2028c", "d": "e"}),
         (b'{"train": {"err": [0.5, null, true]}}', {"train": {"err": [0.5, None, True]}}),
         (b"[1, 2]", [1, 2]),
         (b"0.75\n", 0.75),

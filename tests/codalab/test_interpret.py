@@ -221,6 +221,18 @@ async def test_values_of_files_are_told_in_the_order_of_the_queries(shelf: Shelf
     assert answer.json["meta"] == table.json["meta"] == {"version": "0.2.0"}
 
 
+async def test_only_so_much_is_read_of_files_for_one_call(
+    shelf: Shelf, owner: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cosphere_jupyter.bundles import genpaths
+
+    monkeypatch.setattr(genpaths, "MOST_READ", len(STATS) + 5)
+    uuids = [await shelf.filled(STATS, "stats") for _ in range(3)]
+    queries = [{"bundle_uuid": uuid, "genpath": "/:train/n"} for uuid in [*uuids, uuids[0]]]
+    answer = await owner.post("/rest/interpret/file-genpaths", {"queries": queries})
+    assert answer.json["data"] == [7, 7, None, 7]
+
+
 async def test_searches_tell_what_they_found_or_the_aggregate(shelf: Shelf, owner: Api, rosa: Api) -> None:
     uuid = await shelf.bundle("needle", state="ready")
     found = (await owner.post("/rest/interpret/search", {"keywords": ["needle"]})).json["response"]
