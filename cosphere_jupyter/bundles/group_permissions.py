@@ -23,9 +23,9 @@ _SPECS = {"n": NONE, "none": NONE, "r": READ, "read": READ, "a": ALL, "all": ALL
 
 @dataclass(frozen=True)
 class GroupPermission:
-    """What a group may do with a bundle or a worksheet; ``id`` is that of the row, None where none is left."""
+    """What a group may do with a bundle or a worksheet; ``id`` is that of the row, also of one that is taken away."""
 
-    id: str | None
+    id: str
     group_uuid: str
     group_name: str
     permission: int
@@ -61,8 +61,7 @@ def set_group_permission(
     if subject is None or group is None:
         raise Missing(f"Found no group with name {group_uuid!r}")
     change_level(connection, resource, resource_id, Permission(subject, as_level(permission)))
-    row_id = _row_id(resource_id, subject) if permission else None
-    return GroupPermission(row_id, group.uuid, group.name, permission)
+    return GroupPermission(_row_id(resource_id, subject), group.uuid, group.name, permission)
 
 
 def copy_group_permissions(

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, literal, select
+from sqlalchemy import ColumnElement, Connection, Select, case, false, func, literal, select
 
 from ..accounts.service import Account
 from ..json_values import LARGEST_ID
@@ -24,7 +24,13 @@ from .search_clauses import NUMBER_COLUMNS, TEXT_COLUMNS, Clause, Compiler, with
 from .search_terms import Pattern, Search, format_value, parse
 from .tables import bundle_dependencies, bundle_metadata, bundles
 
-_ORDERS = {**TEXT_COLUMNS, **NUMBER_COLUMNS, "owner_id": bundles.c.owner_id, "created": bundles.c.created_at}
+_ORDERS: dict[str, ColumnElement[Any]] = {
+    **TEXT_COLUMNS,
+    **NUMBER_COLUMNS,
+    # Those that are anonymous stand together: their places do not tell whose they are.
+    "owner_id": case((bundles.c.is_anonymous.is_(False), bundles.c.owner_id)),
+    "created": bundles.c.created_at,
+}
 MOST_SHOWN = 10_000
 # Bundles that are few enough to look at each, for a page and for a number of all.
 _FEW_FOR_PAGE, _FEW_FOR_NUMBER = 3000, 50_000
@@ -77,6 +83,8 @@ def _conditions(
         if clause.ids is not None:
             found = select(func.count()).select_from(clause.ids.limit(most + 1).subquery())
             count = connection.execute(found).scalar_one()
+            if count == 0:
+                return [false()]
             if count <= most:
                 leader, most = clause, count
     conditions = [clause.check for clause in clauses if clause is not leader or not clause.is_exact]
@@ -139,7 +147,7 @@ def _is_fraction(key: str | None) -> bool:
 def _ordered(query: Select[Any], search: Search) -> Select[Any]:
     """Return the query in the order that is asked for; bundles without the value that orders are not found."""
     key = search.order_by
-    column: ColumnElement[Any] | None = _ORDERS.get(key)
+    column = _ORDERS.get(key)
     if column is None and key in EVERY_KEY and EVERY_KEY[key].type is not list:
         # Under another name: conditions may look at metadata, too.
         values = bundle_metadata.alias("ordering")

@@ -149,6 +149,8 @@ def levels_of(
     """Return the levels of an account, or of a caller whom nobody knows, on many resources; NONE is left out."""
     if account is not None and account.is_admin:
         return dict.fromkeys(resource_ids, Level.GRANT)
+    if not resource_ids:
+        return {}
     is_for = permissions.c.subject_type == EVERYONE.type if account is None else _subjects_of(literal(account.id))
     found: dict[int, Level] = {}
     for start in range(0, len(resource_ids), _AT_ONCE):

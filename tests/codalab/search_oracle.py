@@ -74,7 +74,7 @@ class World:
             else:
                 found = [each for each in found if self._holds(keyword, key, bool(equals), value, each, reader)]
         # Without the value that orders, none is found; the aggregate is of what a list would show.
-        if order not in ("id", "data_size", "name", "state", "bundle_type") and (
+        if order not in ("id", "data_size", "name", "state", "bundle_type", "owner_id") and (
             aggregate is None or limit is not None or offset
         ):
             found = [each for each in found if order in each.metadata]
@@ -166,6 +166,8 @@ def _number(each: Known, key: str) -> float | None:
 def _rank(each: Known, order: str) -> Any:
     if order == "id":
         return each.id
+    if order == "owner_id":
+        return 0 if each.is_anonymous else each.owner
     if order in ("name", "state", "bundle_type"):
         return each.metadata["name"] if order == "name" else getattr(each, order)
     number = _number(each, order)

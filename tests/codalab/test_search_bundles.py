@@ -164,6 +164,7 @@ SPOKEN = [
         "time=.sort-",
     ],
     *["id=.sort-", "exitcode=.sort", "request_memory=.sort-", "unknown=.sort", "state=.sort", "created=.sort-"],
+    *["owner_id=.sort", "owner_id=.sort-"],
 ]
 # What the plain opinion cannot say.
 SPOKEN = [each for each in SPOKEN if each != "tags=.sum"]
