@@ -1,6 +1,6 @@
 // Distributions; a part of the module that view.js begins and ends.
 
-const WIDTH = 250, PLOT = 182, LINE = 12, LABEL = 84, BAR = 88, FEWEST = 8;
+const WIDTH = 232, PLOT = 182, LINE = 12, LABEL = 84, BAR = 88, FEWEST = 8;
 
 const label = (x, y, text, anchor, kind = "") =>
   draw("text", { x, y, "text-anchor": anchor, class: `cosphere-label ${kind}` }, text);

@@ -38,7 +38,9 @@ class TablePage(ipywidgets.VBox):
         self.button.layout.display = None if build else "none"
         self.look = button("Look at the data", look or (lambda: None), tooltip=LOOK)
         self.line = Message()
-        head = ipywidgets.HBox([self._title, ipywidgets.HBox([self.look, self.button], layout={"flex": "0 0 auto"})])
+        buttons = ipywidgets.HBox([self.look, self.button])
+        buttons.add_class("cosphere-buttons")
+        head = ipywidgets.HBox([self._title, buttons])
         head.add_class("cosphere-head")
         super().__init__([head, self._facts, self.line, self._tabs])
         self.add_class("cosphere-page")
