@@ -108,6 +108,21 @@ def resources_given_anything(account_id: ColumnElement[int], resource_type: str)
     )
 
 
+def was_given_anything(
+    account_id: ColumnElement[int], resource_type: str, resource_id: ColumnElement[int]
+) -> ColumnElement[bool]:
+    """Return the condition that a resource is one of `resources_given_anything`."""
+    return (
+        select(permissions.c.resource_id)
+        .where(
+            permissions.c.resource_type == resource_type,
+            permissions.c.resource_id == resource_id,
+            _subjects_of(account_id),
+        )
+        .exists()
+    )
+
+
 def level_of(connection: Connection, resource_type: str, resource_id: int, account: Account) -> Level:
     """Return the level of an account on a resource."""
     if account.is_admin:
