@@ -18,16 +18,17 @@ from .changes import Change, change_bundle, check_not_frozen
 from .creation import Placing, create_bundles
 from .deletion import Deletion, remove_bundles
 from .group_permissions import GroupPermission, set_group_permission
+from .ids import is_uuid
 from .problems import Refused
 from .records import CREATED, Bundle
 from .search import made_by, search_bundles
-from .specs import find_bundle
+from .specs import BundleFinder
 from .views import BundleView, view_bundles, with_descendants
 from .worksheet_search import find_worksheet
 
 __all__ = ["BundleView", "Bundles", "Change", "Deletion", "Placing"]
 
-MOST_SPECS = 5000
+MOST_SPECS, MOST_NAMES = 5000, 500
 
 
 class Runner(Protocol):
@@ -82,12 +83,13 @@ class Bundles:
         depth: int = 0,
     ) -> list[BundleView]:
         """Return the bundles of specs, one for each, then their descendants; ``worksheet`` is where names are of."""
-        if len(specs) > MOST_SPECS:
-            raise Refused(f"at most {MOST_SPECS} specs can be asked for at once")
+        if len(specs) > MOST_SPECS or sum(not is_uuid(spec) for spec in specs) > MOST_NAMES:
+            raise Refused(f"at most {MOST_SPECS} uuids and {MOST_NAMES} names can be asked for at once")
 
         def work(connection: Connection) -> list[BundleView]:
             base = find_worksheet(connection, worksheet, reader) if worksheet else None
-            found = [find_bundle(connection, spec, base, reader) for spec in specs]
+            finder = BundleFinder(connection, base, reader)
+            found = [finder.find(spec) for spec in specs]
             return view_bundles(connection, with_descendants(connection, found, reader, depth), reader, wanted)
 
         return await self._database.read(work)

@@ -28,34 +28,64 @@ MOST_OWN = 1000
 
 
 def find_bundle(connection: Connection, spec: str, worksheet: Worksheet | None, reader: Account | None) -> str:
-    """Return the uuid that a spec means, of a whole uuid itself.
+    """Return the uuid that one spec means; see `BundleFinder.find`."""
+    return BundleFinder(connection, worksheet, reader).find(spec)
 
-    Raises:
-        Missing: nothing has this name or begins like this.
-        Refused: the spec is none, or means several bundles, or an item that is not there.
-    """
-    spec = spec.strip()
-    if len(spec) > LONGEST:
-        raise Refused("Invalid bundle_spec: it is too long")
-    if "/" in spec:
-        of_worksheet, _, spec = spec.rpartition("/")
-        worksheet = find_worksheet(connection, of_worksheet, reader)
-    if is_uuid(spec):
-        return spec
-    if is_uuid_prefix(spec):
-        return _by_prefix(connection, spec, reader)
-    match = _SPEC.fullmatch(spec)
-    if match is None or not spec:
-        raise Refused(f"Invalid bundle_spec: {spec}")
-    name, index = match["name"], match["index"]
-    found = _candidates(connection, name, worksheet, reader)
-    if name is not None and not found:
-        raise Missing(f"bundle spec {name} doesn't match any bundles")
-    number = int(index or 1)
-    if not 1 <= number <= len(found):
-        what = f"{len(found)} bundles" if name is None else f"bundle spec {name} matches {len(found)} bundles"
-        raise Refused(f"{what}, index {number} out of bounds")
-    return found[number - 1]
+
+class BundleFinder:
+    """Finds bundles by specs; what it has read of a worksheet it remembers, for the next ones."""
+
+    def __init__(self, connection: Connection, worksheet: Worksheet | None, reader: Account | None) -> None:
+        """``worksheet`` is where names are of that say nothing else."""
+        self._connection = connection
+        self._worksheet = worksheet
+        self._reader = reader
+        self._worksheets: dict[str, Worksheet] = {}
+        self._items: dict[int, list[tuple[str, str]]] = {}
+
+    def find(self, spec: str) -> str:
+        """Return the uuid that a spec means, of a whole uuid itself.
+
+        Raises:
+            Missing: nothing has this name or begins like this.
+            Refused: the spec is none, or means several bundles, or an item that is not there.
+        """
+        spec, worksheet = spec.strip(), self._worksheet
+        if len(spec) > LONGEST:
+            raise Refused("Invalid bundle_spec: it is too long")
+        if "/" in spec:
+            of_worksheet, _, spec = spec.rpartition("/")
+            worksheet = self._find_worksheet(of_worksheet)
+        if is_uuid(spec):
+            return spec
+        if is_uuid_prefix(spec):
+            return _by_prefix(self._connection, spec, self._reader)
+        match = _SPEC.fullmatch(spec)
+        if match is None or not spec:
+            raise Refused(f"Invalid bundle_spec: {spec}")
+        name, index = match["name"], match["index"]
+        found = self._candidates(name, worksheet)
+        if name is not None and not found:
+            raise Missing(f"bundle spec {name} doesn't match any bundles")
+        number = int(index or 1)
+        if not 1 <= number <= len(found):
+            what = f"{len(found)} bundles" if name is None else f"bundle spec {name} matches {len(found)} bundles"
+            raise Refused(f"{what}, index {number} out of bounds")
+        return found[number - 1]
+
+    def _find_worksheet(self, spec: str) -> Worksheet:
+        if spec not in self._worksheets:
+            self._worksheets[spec] = find_worksheet(self._connection, spec, self._reader)
+        return self._worksheets[spec]
+
+    def _candidates(self, name: str | None, worksheet: Worksheet | None) -> list[str]:
+        """Return the uuids that a name, or none, may mean, what was added or made last first."""
+        if worksheet is None:
+            return [] if self._reader is None else _own(self._connection, name, self._reader)
+        if worksheet.id not in self._items:
+            self._items[worksheet.id] = last_bundles(self._connection, worksheet.id)
+        fits = [uuid for uuid, its_name in self._items[worksheet.id] if name is None or _is_like(its_name, name)]
+        return fits if name is None else _readable(self._connection, fits, self._reader)
 
 
 def _by_prefix(connection: Connection, prefix: str, reader: Account | None) -> str:
@@ -69,22 +99,12 @@ def _by_prefix(connection: Connection, prefix: str, reader: Account | None) -> s
     return str(found[0].uuid)
 
 
-def _candidates(
-    connection: Connection, name: str | None, worksheet: Worksheet | None, reader: Account | None
-) -> list[str]:
-    """Return the uuids that a name, or none, may mean, what was added or made last first."""
-    if worksheet is not None:
-        items = last_bundles(connection, worksheet.id)
-        fits = [uuid for uuid, its_name in items if name is None or _is_like(its_name, name)]
-        return fits if name is None else _readable(connection, fits, reader)
-    if reader is None:
-        return []
+def _own(connection: Connection, name: str | None, reader: Account) -> list[str]:
     own = select(bundles.c.uuid, bundles.c.name).where(bundles.c.owner_id == reader.id)
     if name is not None and not _is_wild(name):
         own = own.where(bundles.c.name == name)
-    rows = connection.execute(own.order_by(bundles.c.id.desc()))
     found = []
-    for row in rows:
+    for row in connection.execute(own.order_by(bundles.c.id.desc())):
         if name is None or _is_like(row.name, name):
             found.append(str(row.uuid))
         if len(found) == MOST_OWN:

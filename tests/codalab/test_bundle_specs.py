@@ -103,3 +103,10 @@ async def test_others_do_not_learn_the_names_of_private_bundles(mine, otto, anyb
         assert (await refused(api, PREFIX + "00"[:1], worksheet))[0] == 400
         answer = await api.call("GET", "bundles", specs=["^4"], worksheet=worksheet)
         assert answer.json["data"][0]["attributes"]["metadata"] == {"name": "<private>"}
+
+
+async def test_very_many_names_are_refused(mine, paper):
+    worksheet, (a, *_) = paper
+    status, text = await refused(mine, ["a"] * 501, worksheet)
+    assert (status, text) == (400, "at most 5000 uuids and 500 names can be asked for at once")
+    assert await found(mine, worksheet, *["a"] * 100, *[a] * 600) == [a] * 700
