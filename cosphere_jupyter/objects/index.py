@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timezone
+from functools import cache
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select
 
 from .dialect import Property
 from .tables import object_properties, objects
@@ -14,9 +16,10 @@ from .tables import object_properties, objects
 MOST_IDS = 500
 
 
-def index(connection: Connection, object_id: int, properties: Sequence[Property]) -> None:
-    """Make ``properties`` all that is found of an object."""
-    connection.execute(delete(object_properties).where(object_properties.c.object_id == object_id))
+def index(connection: Connection, object_id: int, properties: Sequence[Property], *, is_new: bool = False) -> None:
+    """Make ``properties`` all that is found of an object; of one that ``is_new`` nothing is found yet."""
+    if not is_new:
+        connection.execute(_leave(), {"of_id": object_id})
     rows = [
         {
             "object_id": object_id,
@@ -34,7 +37,18 @@ def index(connection: Connection, object_id: int, properties: Sequence[Property]
         for each in properties
     ]
     if rows:
-        connection.execute(insert(object_properties), rows)
+        connection.execute(_enter(), rows)
+
+
+# Put together once.
+@cache
+def _leave() -> Any:
+    return delete(object_properties).where(object_properties.c.object_id == bindparam("of_id"))
+
+
+@cache
+def _enter() -> Any:
+    return insert(object_properties)
 
 
 def referencing(

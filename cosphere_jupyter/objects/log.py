@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, insert, select
@@ -48,4 +49,10 @@ class ObjectLog:
 def note(connection: Connection, type: str, object_id: int, caller: Account, data: dict[str, Any]) -> None:
     """Add an entry inside the caller's transaction."""
     values = {"type": type, "object_id": object_id, "user_id": caller.id, "data": data, "created_at": now()}
-    connection.execute(insert(object_log).values(values))
+    connection.execute(_entry(), values)
+
+
+# Put together once.
+@cache
+def _entry() -> Any:
+    return insert(object_log)

@@ -35,7 +35,7 @@ from ..database.engine import Database
 from ..database.schema import now
 from ..errors import AccessDenied, NotFound
 from ..json_values import LARGEST_ID
-from ..permissions.service import Level, Permission, Subject, give, held_by, holds, level_of, resources_of
+from ..permissions.service import Level, Permission, Subject, give, held_by, holds, resources_of
 from .actions import Actions as Actions
 from .actions import entity_of as entity_of
 from .bodies import Checked, Current, check_new, check_next
@@ -174,10 +174,11 @@ def demand(connection: Connection, object_id: int, caller: Account, level: Level
     """Return an object's row; ``NotFound`` if there is none, ``AccessDenied`` if the caller's level is lower."""
     found = None
     if 0 < object_id <= LARGEST_ID:
-        found = connection.execute(_object(), {"object_id": object_id}).one_or_none()
+        ids = {"object_id": object_id, "account_id": caller.id}
+        found = connection.execute(_object(level), ids).one_or_none()
     if found is None:
         raise NotFound(f"object {object_id}")
-    if level_of(connection, RESOURCE, object_id, caller) < level:
+    if not (caller.is_admin or found.is_held):
         raise AccessDenied(f"you do not have {level.name} permissions for object {object_id}")
     return found
 
@@ -237,8 +238,9 @@ def _columns() -> Select[Any]:
 
 # What is asked most is put together once.
 @cache
-def _object() -> Select[Any]:
-    return select(objects).where(objects.c.id == bindparam("object_id"))
+def _object(level: Level) -> Select[Any]:
+    is_held = held_by(bindparam("account_id"), RESOURCE, objects.c.id, level)
+    return select(objects, is_held.label("is_held")).where(objects.c.id == bindparam("object_id"))
 
 
 @cache
@@ -246,6 +248,35 @@ def _version() -> Select[Any]:
     is_it = (objects.c.id == bindparam("object_id")) & (object_versions.c.version_id == bindparam("version_id"))
     is_readable = held_by(bindparam("account_id"), RESOURCE, objects.c.id, Level.READ)
     return all_versions().add_columns(is_readable.label("is_readable")).where(is_it)
+
+
+@cache
+def _contents() -> Select[Any]:
+    is_it = object_versions.c.object_id == bindparam("object_id")
+    is_it &= object_versions.c.version_id == bindparam("version_id")
+    return select(object_versions.c.schema, type_coerce(object_versions.c.data, Text)).where(is_it)
+
+
+@cache
+def _schema() -> Select[Any]:
+    return select(actions.c.schema).where(actions.c.id == bindparam("action_id"))
+
+
+@cache
+def _new_object() -> Any:
+    return insert(objects).returning(objects.c.id)
+
+
+@cache
+def _new_version() -> Any:
+    # JSON that is written already.
+    texts = {name: bindparam(name, type_=Text) for name in ("schema", "data")}
+    return insert(object_versions).values(texts)
+
+
+@cache
+def _next_version() -> Any:
+    return update(objects).where(objects.c.id == bindparam("of_id")).values(version_id=bindparam("version_id"))
 
 
 def _read(connection: Connection, object_id: int, version_id: int, caller: Account) -> ObjectVersion:
@@ -311,7 +342,7 @@ def _create(connection: Connection, bodies: Sequence[Any], checked: list[Checked
 
 def _create_one(connection: Connection, checked: Checked, caller: Account) -> Made:
     values = {"action_id": checked.action_id, "version_id": 0, "is_hidden": False, "created_at": now()}
-    object_id = connection.execute(insert(objects).values(values).returning(objects.c.id)).scalar_one()
+    object_id = connection.execute(_new_object(), values).scalar_one()
     give(connection, RESOURCE, object_id, Permission(Subject("account", caller.id), Level.GRANT))
     _store(connection, object_id, 0, checked, caller)
     note(connection, CREATED, object_id, caller, {})
@@ -320,26 +351,25 @@ def _create_one(connection: Connection, checked: Checked, caller: Account) -> Ma
 
 def _update(connection: Connection, seen: tuple[Current, Checked], check: Any, caller: Account) -> Made:
     current, checked = seen
-    if _demand_current(connection, current.object_id, caller) != current or not _is_still_so(connection, checked):
+    found = demand(connection, current.object_id, caller, Level.WRITE)
+    # What a version holds never changes.
+    if found.version_id != current.version_id or not _is_still_so(connection, checked):
         current, checked = check(connection)
     version_id = current.version_id + 1
     _store(connection, current.object_id, version_id, checked, caller)
-    moved = update(objects).where(objects.c.id == current.object_id).values(version_id=version_id)
-    connection.execute(moved)
+    connection.execute(_next_version(), {"of_id": current.object_id, "version_id": version_id})
     note(connection, EDITED, current.object_id, caller, {"version_id": version_id})
     return Made(current.object_id, version_id)
 
 
 def _demand_current(connection: Connection, object_id: int, caller: Account) -> Current:
     found = demand(connection, object_id, caller, Level.WRITE)
-    is_current = (object_versions.c.object_id == object_id) & (object_versions.c.version_id == found.version_id)
-    columns = object_versions.c.schema, type_coerce(object_versions.c.data, Text)
-    schema, data = connection.execute(select(*columns).where(is_current)).one()
+    schema, data = connection.execute(_contents(), {"object_id": object_id, "version_id": found.version_id}).one()
     return Current(object_id, found.version_id, found.action_id, schema, data)
 
 
 def _is_still_so(connection: Connection, checked: Checked) -> bool:
-    schema = connection.execute(select(actions.c.schema).where(actions.c.id == checked.action_id)).scalar_one()
+    schema = connection.execute(_schema(), {"action_id": checked.action_id}).scalar_one()
     return bool(schema == checked.action_schema)
 
 
@@ -347,10 +377,10 @@ def _store(connection: Connection, object_id: int, version_id: int, checked: Che
     values = {
         "object_id": object_id,
         "version_id": version_id,
-        "schema": type_coerce(checked.schema, Text),
-        "data": type_coerce(checked.data, Text),
+        "schema": checked.schema,
+        "data": checked.data,
         "user_id": caller.id,
         "created_at": now(),
     }
-    connection.execute(insert(object_versions).values(values))
-    index(connection, object_id, checked.properties)
+    connection.execute(_new_version(), values)
+    index(connection, object_id, checked.properties, is_new=version_id == 0)
