@@ -49,14 +49,25 @@ def home_name(connection: Connection, reader: Account) -> str:
 
 def needs_home(connection: Connection, specs: Sequence[str], reader: Account) -> bool:
     """Whether specs name the caller's home worksheet, and it has not been made yet."""
-    name = home_name(connection, reader)
-    return any(spec in ("", HOME, name) for spec in specs) and _named(connection, name) is None
+    is_home = any(spec in ("", HOME, home_name(connection, reader)) for spec in specs)
+    return is_home and _home(connection, reader)[1] is None
 
 
 def make_home(connection: Connection, reader: Account) -> Worksheet:
     """Return the home worksheet of an account, made if it is not there."""
+    name, found = _home(connection, reader)
+    return found or store_worksheet(connection, name, reader.id)
+
+
+def _home(connection: Connection, reader: Account) -> tuple[str, Worksheet | None]:
+    """Return the name of an account's home worksheet, and the worksheet if it is there."""
     name = home_name(connection, reader)
-    return _named(connection, name) or store_worksheet(connection, name, reader.id)
+    found = _named(connection, name)
+    if found is None or found.owner_id == reader.id:
+        return name, found
+    # Somebody else was called so before, or it was given away.
+    other = f"{name}-{reader.id}"
+    return other, _named(connection, other)
 
 
 def find_worksheet(connection: Connection, spec: str, reader: Account | None) -> Worksheet:
@@ -67,7 +78,8 @@ def find_worksheet(connection: Connection, spec: str, reader: Account | None) ->
     if spec in ("", HOME):
         if reader is None:
             raise Unauthenticated("COULD_NOT_FIND_AUTH_TOKEN")
-        spec = home_name(connection, reader)
+        name, found = _home(connection, reader)
+        spec = name if found is None else found.uuid
     if is_uuid(spec):
         return read_worksheet_for(connection, spec, reader)
     if is_uuid_prefix(spec):

@@ -222,6 +222,16 @@ async def test_the_home_worksheet_is_made_when_it_is_first_named(sign_up: Callab
     assert again.json["data"][0]["id"] == resource["id"]
 
 
+async def test_whoever_gets_the_name_of_somebody_else_gets_a_home_of_their_own(rosa: Api, otto: Api) -> None:
+    [first] = (await rosa.get("/rest/worksheets?specs=/")).json["data"]
+    for caller, name in [(rosa, "rosalind"), (otto, "rosa")]:
+        body = {"data": {"type": "users", "id": user_id(caller), "attributes": {"user_name": name}}}
+        assert (await caller("PATCH", "/rest/user", body)).status == 200
+    homes = [(await caller.get("/rest/worksheets?specs=/")).json["data"][0] for caller in (otto, otto, rosa)]
+    assert homes[0]["id"] == homes[1]["id"] and len({first["id"], homes[0]["id"], homes[2]["id"]}) == 3
+    assert [each["attributes"]["permission"] for each in homes] == [2, 2, 2]
+
+
 async def test_who_is_not_known_has_no_home(owner: Api, anybody: Api) -> None:
     assert (await anybody.get("/rest/worksheets?specs=/")).status == 403
     assert (await anybody.get("/rest/worksheets?specs=/", headers={"X-Requested-With": "x"})).status == 401
