@@ -26,9 +26,10 @@ from .worksheet_service import demand_change
 from .worksheets import NewItem, Worksheet, add_items, append_bundle_item
 
 NO_WORKSHEET = "Parent worksheet id must be specified as'worksheet' query parameter"
-MOST_AT_ONCE = 1000
-MOST_DEPENDENCIES = 10_000
-LONGEST_COMMAND = 1024 * 1024
+# Nobody else writes meanwhile.
+MOST_AT_ONCE = 500
+MOST_DEPENDENCIES = 2000
+LONGEST_COMMAND = 64 * 1024
 RUN, MAKE = "run", "make"
 _CHILD_PATH = r"^[a-zA-Z0-9_\-./]*\Z"
 # Takes a run or make in, in the transaction that stores it.

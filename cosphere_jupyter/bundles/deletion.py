@@ -19,7 +19,8 @@ from .problems import Refused
 from .records import ACTIVE_STATES, Bundle, children_of, delete_bundles, read_bundles
 from .worksheet_items import host_worksheets, host_worksheets_for
 
-MOST_AT_ONCE = 10_000
+# Nobody else writes meanwhile.
+MOST_AT_ONCE = 2000
 _SHOWN = 20
 
 

@@ -16,7 +16,7 @@ from .records import CREATED, STAGED, Bundle
 
 NAME_RULE = "^[a-zA-Z_][a-zA-Z0-9_.\\-]*$"
 # Nothing of metadata is a place for contents.
-LONGEST_TEXT = 64 * 1024
+LONGEST_TEXT, LONGEST_NAME = 64 * 1024, 256
 _EARLY_STATES = (CREATED, STAGED)
 # What clients copy from another bundle and is not true of the new one.
 _OF_CONTENTS = ("actions", "created", "data_size", "failure_message", "error_traceback")
@@ -120,8 +120,9 @@ def _typed(key: Key, value: Any) -> Any:
 
 def _check_values(values: Mapping[str, Any]) -> None:
     """Refuse texts that do not mean what their key says."""
-    if "name" in values and not is_name(values["name"]):
-        raise Refused(f"Names must match {NAME_RULE}, was {values['name']}")
+    name = values.get("name", "_")
+    if not is_name(name) or len(name) > LONGEST_NAME:
+        raise Refused(f"Names must match {NAME_RULE}, was {name[:LONGEST_NAME]}")
     for name, parse in (
         ("request_memory", parse_bytes),
         ("request_disk", parse_bytes),

@@ -49,6 +49,16 @@ REFUSED = {
     ),
     "a name with a space": (dataset("a b"), "Names must match ^[a-zA-Z_][a-zA-Z0-9_.\\-]*$, was a b"),
     "a name that begins with a digit": (dataset("7a"), "Names must match ^[a-zA-Z_][a-zA-Z0-9_.\\-]*$, was 7a"),
+    "a name without an end": (dataset("a" * 300), f"Names must match ^[a-zA-Z_][a-zA-Z0-9_.\\-]*$, was {'a' * 256}"),
+    "a command without an end": (
+        run_of("x" * 70_000),
+        "`command` of a run must be a text of at most 65536 characters.",
+    ),
+    "a text without an end": (
+        dataset(description="x" * 70_000),
+        "Metadata value for description is longer than 65536 characters",
+    ),
+    "no processors": (run_of(request_cpus=-1), "Metadata value for request_cpus must not be negative"),
     "a link to a file of the server": (
         dataset(link_url="/etc/hostname"),
         "link_url is not served here: upload the contents.",
@@ -65,7 +75,7 @@ REFUSED = {
     "metadata that are no object": ({**dataset(), "metadata": [1]}, "`metadata` must be an object."),
     "a run without a command": (
         {**run_of(), "command": None},
-        "`command` of a run must be a text of at most 1048576 characters.",
+        "`command` of a run must be a text of at most 65536 characters.",
     ),
     "no key of a dependency": (depending(""), "child_path empty"),
     "a bad key of a dependency": (depending("a b"), f"child_path must match {RULES}, was a b"),
@@ -83,7 +93,7 @@ REFUSED = {
     ),
     "dependencies that are no list": (
         {**run_of(), "dependencies": {"a": 1}},
-        "`dependencies` must be a list of at most 10000.",
+        "`dependencies` must be a list of at most 2000.",
     ),
     "a dependency that is no object": ({**run_of(), "dependencies": ["a"]}, "A dependency must be an object."),
     "a size that is none": (

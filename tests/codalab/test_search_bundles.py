@@ -231,6 +231,9 @@ def test_what_is_searched_follows_each_change(database: Database) -> None:
         assert found("time=99") == [] and found("size=17") == [uuid]
         delete_bundles(connection, [uuid])
         assert found("renamed") == found("=wörter") == found("tags=neu") == []
+        # Raises if the index of words does not agree with the words.
+        check = "INSERT INTO bundle_words_index (bundle_words_index, rank) VALUES ('integrity-check', 1)"
+        connection.exec_driver_sql(check)
         assert read_bundles(connection, [uuid, UUIDS[1]]).keys() == {UUIDS[1]}
         raise Undone
 
