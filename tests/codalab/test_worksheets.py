@@ -143,6 +143,7 @@ async def test_what_is_wrong_with_a_worksheet_is_told_in_the_apis_words(owner: A
     await hide(researcher, uuid)
     who = f"User bob({user_id(bob)})"
     need = "does not have sufficient permissions on worksheet"
+    flag = "'{}' parameter must be integer boolean"
     cases = [
         (await bob.get(f"/rest/worksheets/{UNKNOWN}"), 404, f"Could not find worksheet with uuid {UNKNOWN}"),
         (await bob.get(f"/rest/worksheets/{uuid}"), 403, f"{who} {need} {uuid} (have none, need read)."),
@@ -167,6 +168,12 @@ async def test_what_is_wrong_with_a_worksheet_is_told_in_the_apis_words(owner: A
         ),
         (await bob.get("/rest/worksheets?keywords=foo=1"), 400, "Unknown key: foo"),
         (await bob.get("/rest/worksheets?keywords=.limit=x"), 400, "Invalid int 'x'"),
+        (await bob.delete("/rest/worksheets?force=x", body={"data": []}), 400, flag.format("force")),
+        (await bob.post("/rest/worksheet-items?replace=x", {"data": []}), 400, flag.format("replace")),
+        (await bob.post("/rest/worksheets", raw=b"no JSON"), 400, "Invalid JSON"),
+        (await bob.post("/rest/worksheets", {}), 400, "Object must include `data` key."),
+        (await bob.post("/rest/worksheets", {"data": [{}]}), 400, "`data` object must include `type` key."),
+        (await bob.delete("/rest/worksheets", body={"data": [{"type": "x"}]}), 400, "type must be 'worksheets'"),
     ]
     for answer, status, text in cases:
         assert (answer.status, text_of(answer)) == (status, text)
