@@ -10,6 +10,7 @@ import ipywidgets
 import traitlets
 
 from ..client.charts import rows_of
+from ..client.errors import NotSignedIn
 from ..client.table import Table
 from ..client.text import clean, rows_text
 from . import view
@@ -56,6 +57,8 @@ class CatalogueBrowser(Panel):
         self._tag = unlabelled(ipywidgets.Combobox(value=tag, description="Tag", placeholder="Any tag"))
         self._status, self._error = Message(), Message()
         self._sign_in = SignInOffer(workspace)
+        self._again = button("Try again", lambda: self._on_search(None))
+        self._again.layout.display = "none"
         self._list = view.List(label="Tables", empty="Looking …")
         self._more = button(f"Show {PAGE} more", self._read_more)
         self._more.layout.display = "none"
@@ -79,7 +82,7 @@ class CatalogueBrowser(Panel):
         left.add_class("cosphere-left")
         self._panes = ipywidgets.HBox([left, self._page])
         self._panes.add_class("cosphere-panes")
-        self._catalogue = ipywidgets.VBox([fields, self._error, self._sign_in, self._panes, self._code])
+        self._catalogue = ipywidgets.VBox([fields, self._error, self._again, self._sign_in, self._panes, self._code])
         self._catalogue.add_class("cosphere-stack")
         return [self._catalogue]
 
@@ -120,6 +123,7 @@ class CatalogueBrowser(Panel):
         text, tag = self._asked
         self._tables = tables
         self._error.say("")
+        self._again.layout.display = "none"
         self._sign_in.show(None)
         with self._list.hold_sync():
             self._list.empty = "No table is named like that." if text.strip() or tag else "There is no table yet."
@@ -134,6 +138,8 @@ class CatalogueBrowser(Panel):
 
     def _fail(self, error: Exception) -> None:
         self._error.complain(error)
+        # Who is not signed in has a card to go on with.
+        self._again.layout.display = "none" if isinstance(error, NotSignedIn) else None
         self._sign_in.show(error, "search", lambda: self._on_search(None))
         self._status.say("")
         self._more.disabled = False

@@ -20,6 +20,7 @@ from .filters import FilterRow
 from .running import Running
 from .sign_in import SignInOffer
 from .sizes import Sized, SizeLine
+from .values import columns_like
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -160,12 +161,7 @@ class RequestBuilder(Panel):
 
     def _filter_columns(self) -> None:
         with self._lock:
-            words = self._search.value.casefold().split()
-            self._columns.items = [
-                _item(each)
-                for each in self.table.columns
-                if all(word in f"{each.name} {each.kind} {each.description}".casefold() for word in words)
-            ]
+            self._columns.items = [_item(each) for each in columns_like(self.table.columns, self._search.value)]
 
     # -- filters ---------------------------------------------------------------------------------------------------
 

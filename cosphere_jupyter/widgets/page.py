@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -12,13 +13,15 @@ from ..client.display import LONGEST_CELL, size_of
 from ..client.table import Table
 from ..client.text import clean, html, rows_text, size_text
 from . import view
-from .core import Message, button, heading
+from .core import Message, button, heading, unlabelled
+from .values import columns_like
 
 MOST_COLUMNS, MOST_SAMPLE_ROWS, MOST_SAMPLE_COLUMNS = 100, 20, 60
 _HEADINGS = ["Column", "Type", "NULLs", "Size", "Distribution", "Description"]
 _KINDS = ["head", "line", "number", "number", "picture", "text"]
 
 
+NOTHING = "No column is named like that."
 LOOK = "Let the server read all rows once, for sizes, distributions and a sample"
 
 
@@ -30,9 +33,14 @@ class TablePage(ipywidgets.VBox):
 
     def __init__(self, build: Callable[[], object] | None = None, look: Callable[[], object] | None = None) -> None:
         self._title, self._facts = ipywidgets.HTML(), ipywidgets.HTML()
+        self._lock = threading.RLock()
+        self._table: Table | None = None
+        self._rows: int | None = None
+        self._search = unlabelled(ipywidgets.Text(description="Search columns", placeholder="Search columns …"))
+        self._search.observe(lambda _: self._show_columns(), "value")
         self._columns = view.Table(kinds=_KINDS)
         self._sample = view.Table()
-        self._tabs = ipywidgets.Tab([self._columns, self._sample])
+        self._tabs = ipywidgets.Tab([ipywidgets.VBox([self._search, self._columns]), self._sample])
         self._tabs.add_class("cosphere-tabs")
         self.button = button("Build a request", build or (lambda: None), "primary")
         self.button.layout.display = None if build else "none"
@@ -53,7 +61,12 @@ class TablePage(ipywidgets.VBox):
         tags = "".join(f' <span class="cosphere-tag cosphere-free">{html(tag, 64)}</span>' for tag in table.tags)
         self._title.value = heading(clean(table.name), after=tags)
         self._facts.value = _facts(table, rows)
-        self._show_columns(table, rows)
+        with self._lock:
+            self._table, self._rows = table, rows
+        # Few enough are all there to be seen.
+        self._search.layout.display = None if len(table.columns) > MOST_COLUMNS else "none"
+        self._search.value = ""
+        self._show_columns()
         self._show_sample(table)
         # Both tabs have their titles before anything of the other table is seen in them.
         self._tabs.titles = [f"Columns ({len(table.columns):,})", f"Sample ({_count(len(table.sample_rows))})"]
@@ -63,22 +76,27 @@ class TablePage(ipywidgets.VBox):
         """Offer to look into the data, or not."""
         self.look.layout.display = None if is_offered else "none"
 
-    def _show_columns(self, table: Table, rows: int | None) -> None:
-        shown = table.columns[:MOST_COLUMNS]
-        cells = view.column_rows(shown, rows)
-        # Headings without anything below them are left out.
-        is_used = {
-            "Size": any(size_of(column) for column in shown),
-            "Distribution": any(column.distribution is not None for column in shown),
-            "Description": any(column.description for column in shown),
-        }
-        used = [place for place, name in enumerate(_HEADINGS) if is_used.get(name, True)]
-        with self._columns.hold_sync():
-            self._columns.label = f"Columns of {clean(table.name, 80)}"
-            self._columns.headings = [_HEADINGS[place] for place in used]
-            self._columns.kinds = [_KINDS[place] for place in used]
-            self._columns.more = _more(len(table.columns) - len(shown), "columns")
-            self._columns.rows = [[row[place] for place in used] for row in cells]
+    def _show_columns(self) -> None:
+        """Show the columns that the search finds, as many as can be surveyed."""
+        with self._lock:
+            table, rows = self._table, self._rows
+            if table is None:
+                return
+            found = columns_like(table.columns, self._search.value)
+            shown = found[:MOST_COLUMNS]
+            # Headings without anything below them are left out.
+            is_used = {
+                "Size": any(size_of(column) for column in shown),
+                "Distribution": any(column.distribution is not None for column in shown),
+                "Description": any(column.description for column in shown),
+            }
+            used = [place for place, name in enumerate(_HEADINGS) if is_used.get(name, True)]
+            with self._columns.hold_sync():
+                self._columns.label = f"Columns of {clean(table.name, 80)}"
+                self._columns.headings = [_HEADINGS[place] for place in used]
+                self._columns.kinds = [_KINDS[place] for place in used]
+                self._columns.more = _more(len(found) - len(shown), "columns") if found else NOTHING
+                self._columns.rows = [[row[place] for place in used] for row in view.column_rows(shown, rows)]
 
     def _show_sample(self, table: Table) -> None:
         columns, rows = table.columns[:MOST_SAMPLE_COLUMNS], table.sample_rows[:MOST_SAMPLE_ROWS]

@@ -9,7 +9,7 @@ import datetime
 import math
 import operator
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..client.charts import EPOCH, SURELY_ALL, Shape, ranked_values
@@ -28,6 +28,16 @@ _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     "!=": operator.ne,
 }
 _WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
+
+
+def columns_like(columns: Sequence[Column], text: str) -> list[Column]:
+    """Return the columns that have each word of a text in their name, kind or description; all for an empty text."""
+    words = text.casefold().split()
+    return [
+        each
+        for each in columns
+        if all(word in f"{each.name} {each.kind} {each.description}".casefold() for word in words)
+    ]
 
 
 def operators_of(column: Column) -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ import pytest
 from real_server import RealServer
 
 from cosphere_jupyter import CatalogueBrowser, Workspace
+from cosphere_jupyter.client.errors import ServerUnavailable
 from cosphere_jupyter.widgets.browser import PAGE, item
 from cosphere_jupyter.widgets.core import descendants
 
@@ -293,3 +294,44 @@ def test_who_may_not_look_into_tables_is_not_offered_to(ws: Workspace) -> None:
         assert browser.wait(30) and 'role="alert"' in browser._page.line.value
     finally:
         browser.close()
+
+
+def test_columns_of_a_wide_table_are_searched(ws: Workspace) -> None:
+    column = {"type": "INTEGER", "size": None, "is_enum": False, "is_nullable": False, "distribution": None}
+    spec = [{"name": f"column {number}", **column} for number in range(2000)]
+    wide = ws.catalogue.create(name="wide", executor_type="ATHENA", spec=spec)
+    browser = ws.browse("wide")
+    try:
+        assert browser.wait(30)
+        choose(browser, "wide")
+        page = browser._page
+        assert page._search.layout.display is None and page._columns.more == "and 1,900 more columns"
+        assert page._columns.headings == ["Column", "Type", "NULLs"]
+        page._search.set_state({"value": "199 Column"})
+        assert [row[0] for row in page._columns.rows] == [each["name"] for each in spec if "199" in each["name"]]
+        page._search.set_state({"value": "nosuch"})
+        assert page._columns.rows == [] and page._columns.more == "No column is named like that."
+        browser.select("flights")
+        assert page._search.layout.display == "none" and page._search.value == "" and len(page._columns.rows) == 19
+    finally:
+        browser.close()
+        wide.delete()
+
+
+def test_a_search_that_failed_is_tried_again_by_a_button(
+    browser: CatalogueBrowser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search, refused = browser._workspace.catalogue.search, [True]
+
+    def sometimes(*given: Any, **options: Any) -> Any:
+        if refused:
+            raise ServerUnavailable("cannot be reached")
+        return search(*given, **options)
+
+    monkeypatch.setattr(browser._workspace.catalogue, "search", sometimes)
+    browser.search("air")
+    assert browser.wait(30) and browser._error.text == "cannot be reached" and browser._again.layout.display is None
+    refused.clear()
+    click(browser, "Try again")
+    assert browser.wait(30) and browser._error.text == "" and browser._again.layout.display == "none"
+    assert names(browser) == ["airports", "airlines"]
