@@ -272,15 +272,16 @@ def copy(source: Path, target: Path, room: int | None = None) -> int:
     Raises:
         ExecutionError: there is less room (bytes) than it takes.
     """
+    if source.is_symlink():
+        # Before all else: a link to a folder is no folder, and may lead anywhere.
+        target.symlink_to(os.readlink(source))  # noqa: PTH115 - as it stands there
+        return 0
     if source.is_dir():
         target.mkdir(exist_ok=True)
         total = 0
         for entry in sorted(source.iterdir()):
             total += copy(entry, target / entry.name, None if room is None else room - total)
         return total
-    if source.is_symlink():
-        target.symlink_to(os.readlink(source))  # noqa: PTH115 - as it stands there
-        return 0
     size = source.stat().st_size
     if room is not None and size > room:
         raise ExecutionError("User disk quota exceeded.")

@@ -47,6 +47,19 @@ async def test_one_empty_key_makes_a_copy_of_the_target_itself(bench):
     assert await bench.has_tidied()
 
 
+async def test_links_to_folders_are_copied_as_links(bench, tmp_path):
+    (tmp_path / "secret.txt").write_text("not to be seen\n")
+    tree = await bench.dataset({"train/a.txt": "A\n"})
+    (bench.contents(tree) / "train/away").symlink_to(tmp_path)
+    (bench.contents(tree) / "train/around").symlink_to(".")
+    for key, path in (("x", ""), ("", ""), ("x", "train"), ("", "train")):
+        made = await bench.ended(await bench.make((key, tree.uuid, path)))
+        assert (made.state, made.data_size) == ("ready", 2), dict(made.metadata)
+        train = bench.contents(made) / key / ("train" if path == "" else "")
+        assert (train / "away").readlink() == tmp_path and (train / "around").readlink().as_posix() == "."
+    assert await bench.has_tidied()
+
+
 async def test_parts_that_are_not_there_fail_a_make(bench):
     tree = await bench.dataset({"train/a.txt": "A\n"})
     (bench.contents(tree) / "away").symlink_to("/etc")
