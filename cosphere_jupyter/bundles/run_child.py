@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -39,6 +40,9 @@ TELL_SECONDS = 2.0
 # A folder of many files is measured less often: measuring takes a tenth of the time at most.
 DISK_SECONDS = 0.5
 DISK_SHARE = 10
+# With less room than this on the disk, which is the server's, too, a run is ended (bytes).
+LEAST_FREE = 256 * 2**20
+DISK_IS_FULL = "The disk of the server is nearly full; the run was ended before it was full."
 # What one process may ask of memory at once beyond the limit, which is looked at a few times a second only.
 MEMORY_HEADROOM = 2**30
 
@@ -103,7 +107,7 @@ class _Run:
         self._params = params
         self._report = report
         self._limits = Limits(**params["limits"])
-        self._usage: dict[str, Any] = {"memory_max": 0, "disk": 0}
+        self._usage: dict[str, Any] = {"memory_max": 0, "disk": 0, "free": LEAST_FREE}
         self._next = {"memory": 0.0, "disk": 0.0, "tell": 0.0}
 
     def run(self) -> dict[str, Any]:
@@ -182,6 +186,8 @@ class _Run:
             broken = self._limits.broken_by(moment - started, usage.get("memory", 0), usage["disk"])
             if broken is not None:
                 return broken
+            if usage["free"] < LEAST_FREE:
+                return DISK_IS_FULL
             if moment >= self._next["tell"]:
                 self._next["tell"] = moment + TELL_SECONDS
                 self._report({"stage": "running", "time": moment - started, **usage})
@@ -199,6 +205,7 @@ class _Run:
         if moment >= self._next["disk"]:
             begun = time.monotonic()
             usage["disk"] = run_files.size_of(self._work, run_files.placed(self._control))
+            usage["free"] = shutil.disk_usage(self._work).free
             took = time.monotonic() - begun
             self._next["disk"] = moment + max(DISK_SECONDS, DISK_SHARE * took)
 

@@ -12,6 +12,7 @@ started is left. Then it starts bash, waits for it, and writes how it ended to t
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -31,6 +32,7 @@ PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 24, 38
 # chown, dac_override, fowner, fsetid, kill, setgid, setuid, net_bind_service: what root's commands expect of files.
 KEPT_CAPABILITIES = {0, 1, 3, 4, 5, 6, 7, 10}
 LAST_CAPABILITY = 63
+OOM_SCORE = "500"
 
 
 def main() -> None:
@@ -94,6 +96,10 @@ def _limit(launch: dict[str, Any]) -> None:
             hard = resource.getrlimit(kind)[1]
             size = size if hard == resource.RLIM_INFINITY else min(size, hard)
             resource.setrlimit(kind, (size, size))
+    if sys.platform == "linux":
+        # When memory runs out, the command goes before the server does.
+        with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123
+            file.write(OOM_SCORE)
     for name in (signal.SIGPIPE, signal.SIGXFSZ):
         # Python ignores them, and what is ignored stays so.
         signal.signal(name, signal.SIG_DFL)

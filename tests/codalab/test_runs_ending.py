@@ -149,34 +149,33 @@ async def test_a_disk_that_is_full_by_quota_ends_a_run_as_killed(bench, owner):
     assert (ended.state, ended.metadata["failure_message"]) == ("killed", "Kill requested: User disk quota exceeded.")
 
 
-def test_without_walls_parents_are_copies_that_change_nothing(tmp_path):
-    """On a machine that lets nobody make namespaces."""
-    folder, parent = tmp_path / "run", tmp_path / "parent"
+def run_alone(folder, change, command, **params):
+    """Run a command without a server, with something of the child changed; returns what is known of it."""
     for name in ("work", "temporary", "control"):
         (folder / name).mkdir(parents=True)
-    parent.mkdir()
-    (parent / "a.txt").write_text("A\n")
-    code = """
+    code = f"""
 import ctypes, json, sys
 ctypes.CDLL(None).prctl(36, 1)  # orphans come to this process, as to every child of the server
 from cosphere_jupyter.bundles import run_child
-run_child.has_walls = lambda folder: False
+{change}
 print(json.dumps(run_child.run(json.loads(sys.argv[1]), lambda progress: None)))
 """
+    nothing = {"dependencies": [], "limits": {}, "exclude_patterns": [], "mark": ["MARK", "mark"]}
+    given = {**nothing, "folder": str(folder), "command": command, "hidden": [str(folder.parent)], **params}
+    done = subprocess.run([sys.executable, "-c", code, json.dumps(given)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_without_walls_parents_are_copies_that_change_nothing(tmp_path):
+    """On a machine that lets nobody make namespaces."""
+    folder, parent = tmp_path / "run", tmp_path / "parent"
+    parent.mkdir()
+    (parent / "a.txt").write_text("A\n")
     dependency = {"child_path": "in/data", "parent_uuid": "0x1", "parent_path": "", "root": str(parent)}
     command = "chmod -R u+w in; echo more >> in/data/a.txt; cat in/data/a.txt; setsid sleep 3971 & sleep 3971 & exit 4"
-    params = {
-        "folder": str(folder),
-        "command": command,
-        "dependencies": [dependency],
-        "limits": {},
-        "hidden": [str(tmp_path)],
-        "exclude_patterns": [],
-        "mark": ["MARK", "mark"],
-    }
-    done = subprocess.run([sys.executable, "-c", code, json.dumps(params)], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    facts = json.loads(done.stdout)
+    no_walls = "run_child.has_walls = lambda folder: False"
+    facts = run_alone(folder, no_walls, command, dependencies=[dependency])
     assert (facts["exitcode"], facts["failure_message"]) == (4, "Exit code 4")
     assert (parent / "a.txt").read_text() == "A\n"
     assert (folder / "work" / "stdout").read_text().startswith("A\nmore\n")
@@ -185,3 +184,10 @@ print(json.dumps(run_child.run(json.loads(sys.argv[1]), lambda progress: None)))
     while sleepers(3971):
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_a_run_is_ended_before_the_disk_is_full_and_goes_before_the_server_when_memory_is(tmp_path):
+    facts = run_alone(tmp_path / "run", "run_child.LEAST_FREE = 2**62", "cat /proc/self/oom_score_adj; sleep 60")
+    said = "The disk of the server is nearly full; the run was ended before it was full."
+    assert facts["failure_message"] == said
+    assert (tmp_path / "run/work/stdout").read_text() == "500\n"
