@@ -8,6 +8,7 @@ thread.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
@@ -66,7 +67,8 @@ class BundleStore:
     def remove(self, path: Path) -> None:
         """Remove what lies at a path below the store, a file or a folder, if anything does."""
         if path.is_dir() and not path.is_symlink():
-            make_removable(path)
+            with contextlib.suppress(OSError):
+                make_removable(path)
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)

@@ -45,6 +45,20 @@ async def test_zeros_after_the_body_break_nothing_that_follows(shelf: Shelf) -> 
     assert (await shelf.blob(uuid)).body == b"mine"
 
 
+async def test_who_asks_before_sending_is_answered_before_sending(shelf: Shelf) -> None:
+    ready, waiting = await shelf.bundle(state="ready"), await shelf.bundle()
+    async with Wire(shelf.caller) as wire:
+        line = f"PUT {url_of(wire, ready)}?filename=x HTTP/1.1"
+        await wire.send(line, Expect="100-continue", Content_Length="5")
+        assert await wire.answer() == (403, "Contents cannot be modified, bundle already finalized.")
+    async with Wire(shelf.caller) as wire:
+        line = f"PUT {url_of(wire, waiting)}?filename=x HTTP/1.1"
+        await wire.send(line, Expect="100-continue", Content_Length="5")
+        assert await wire.answer() == (100, "")
+        wire.writer.write(b"bytes")
+        assert await wire.answer() == (200, "")
+
+
 async def test_the_url_says_which_host_is_meant(shelf: Shelf, jp_serverapp: Any) -> None:
     uuid = await shelf.filled(b"x", "x")
     async with Wire(shelf.caller) as wire:

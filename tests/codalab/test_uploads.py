@@ -51,6 +51,13 @@ async def test_what_is_sent_is_what_is_stored_and_its_size_and_hash_are_known(sh
         assert not any(path.startswith("aside") for path in left_over(shelf))
 
 
+async def test_what_the_command_line_sends_along_is_passed_over(shelf: Shelf) -> None:
+    uuid = await shelf.bundle()
+    more = {"git": 0, "urls": "", "store": "", "use_azure_blob_beta": 0, "finalize_on_failure": 0, "unpack": 1}
+    assert told(await shelf.send(uuid, b"x", "x", state_on_success="ready", finalize_on_success=1, **more)) == (200, "")
+    assert (await shelf.stored(uuid)).state == "ready"
+
+
 async def test_without_a_file_name_a_bundle_is_only_ended(shelf: Shelf) -> None:
     for state in ("ready", "failed", "killed"):
         uuid = await shelf.bundle()
@@ -93,8 +100,8 @@ async def test_what_uploads_are_refused_for(shelf: Shelf, anybody: Api, sign_up:
     assert told(await shelf.send(uuid, b"", state_on_success="x")) == states
     boolean = (400, "'unpack' parameter must be integer boolean")
     assert told(await shelf.send(uuid, b"x", "x", unpack="yes")) == boolean
-    for name in ("urls", "git"):
-        answer = await shelf.send(uuid, b"", **{name: "http://127.0.0.1/x"})
+    for elsewhere in ({"urls": "http://127.0.0.1/x"}, {"git": 1}, {"git": 1, "urls": "https://example.org/x.git"}):
+        answer = await shelf.send(uuid, b"", **elsewhere)
         assert told(answer) == (400, "Contents are not fetched from elsewhere here: send them.")
     assert (await shelf.stored(uuid)).state == "uploading"
     for state in ("ready", "failed", "killed"):

@@ -67,3 +67,13 @@ async def test_what_is_used_is_what_all_bundles_have(shelf: Shelf, sign_up: Any)
     assert (await shelf.info(folder)).status == 404
     left = [path for path in (shelf.services.settings.data_dir / "bundles").rglob("*") if path.is_file()]
     assert len(left) == len(sizes) - 2 + 1
+
+
+async def test_contents_are_removed_whatever_their_modes(shelf: Shelf) -> None:
+    uuid = await shelf.filled(tar_of(("a/b/c", b"x")), "x.tar.gz")
+    store = shelf.services.bundle_contents.store
+    location = (await shelf.stored(uuid)).location
+    for folder in ("a/b", "a", ""):
+        (store.path(location) / folder).chmod(0)
+    await shelf.services.bundle_contents.discard([location, location])
+    assert not store.path(location).exists() and store.leftovers() == []

@@ -117,9 +117,8 @@ class BlobRootHandler(BlobHandler):
             asyncio.get_running_loop().call_later(LINGER_SECONDS, self._close)
 
     def _read_options(self) -> Options:
-        for name in ("urls", "git"):
-            if self.value(name):
-                raise Refused(NOT_ENABLED)
+        if any(self.values("urls")) or self.flag("git"):
+            raise Refused(NOT_ENABLED)
         return Options(
             filename=self.value("filename") or None,
             unpack=self.flag("unpack", True),
