@@ -251,6 +251,12 @@ def _version() -> Select[Any]:
 
 
 @cache
+def _list(is_admin: bool, is_hidden: bool) -> Select[Any]:
+    query = current_versions().where(objects.c.is_hidden.is_(is_hidden)).order_by(objects.c.id.desc())
+    return query if is_admin else query.where(held_by(bindparam("account_id"), RESOURCE, objects.c.id, Level.READ))
+
+
+@cache
 def _contents() -> Select[Any]:
     is_it = object_versions.c.object_id == bindparam("object_id")
     is_it &= object_versions.c.version_id == bindparam("version_id")
@@ -308,7 +314,9 @@ def _condition(wanted: Wanted, caller: Account) -> ColumnElement[bool]:
 def _bulk_read(
     connection: Connection, wanted: Wanted, found: ColumnElement[bool], caller: Account
 ) -> list[ObjectVersion]:
-    query = current_versions().where(found, may_read(caller), objects.c.is_hidden.is_(wanted.is_hidden))
+    query = _list(caller.is_admin, wanted.is_hidden)
+    if wanted.query is not None:
+        query = query.where(found)
     if wanted.action_id is not None:
         has_id = actions.c.id == wanted.action_id
         if abs(wanted.action_id) > LARGEST_ID or not connection.execute(select(actions.c.id).where(has_id)).first():
@@ -317,8 +325,8 @@ def _bulk_read(
     if wanted.action_type is not None:
         of_type = select(actions.c.id).where(actions.c.type == wanted.action_type)
         query = query.where(objects.c.action_id.in_(of_type))
-    page = query.order_by(objects.c.id.desc()).limit(wanted.limit).offset(wanted.offset)
-    return [as_version(row) for row in connection.execute(page)]
+    page = query.limit(wanted.limit).offset(wanted.offset)
+    return [as_version(row) for row in connection.execute(page, {"account_id": caller.id})]
 
 
 def _check_all(connection: Connection, bodies: Sequence[Any]) -> list[Checked]:
