@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
-from codalab.catalog import UNKNOWN, Bundles, dataset, remembered, set_state
+from codalab.catalog import UNKNOWN, Bundles, dataset, remembered, run_of, set_state
 from codalab.conftest import user_id
 
 from cosphere_jupyter.accounts.groups import PUBLIC_GROUP_UUID
@@ -116,6 +118,24 @@ async def test_what_is_at_work_is_killed_first(mine, services, state):
     for force in (0, 1):
         status, text = text_of(await mine.delete(uuid, force=force))
         assert status == 400 and text.startswith(f"Can't delete bundles: {uuid}. For run bundles, kill them first. ")
+
+
+async def test_a_run_that_waits_is_deleted_and_then_waits_no_more(owner, caplog):
+    root = Bundles(owner)
+    parent = await root.make()
+    run = await root.make(run_of("cat in", dependencies=[("in", parent)]))
+    assert (await root.read(run))["data"]["attributes"]["state"] == "created"
+    assert (await root.delete(run)).json["meta"]["ids"] == [run]
+    await upload(root, parent, b"x")
+    after = await root.make(run_of("cat in", "after", dependencies=[("in", parent)]))
+    for _ in range(200):
+        state = (await root.read(after))["data"]["attributes"]["state"]
+        if state == "ready":
+            break
+        await asyncio.sleep(0.1)
+    assert state == "ready"
+    assert await root.search("type=run") == [after]
+    assert [each.message for each in caplog.records if each.levelname == "ERROR"] == []
 
 
 async def test_only_whoever_may_do_all_deletes(mine, otto, owner):
