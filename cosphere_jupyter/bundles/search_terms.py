@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 from .durations import show_bytes, show_seconds
 from .problems import Refused
@@ -176,7 +176,10 @@ def moment_of(text: str) -> datetime:
         text = re.sub(r"[zZ]$", "+00:00", text.strip())
         # A plus that stood in a URL as it is has become a space.
         moment = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
-        return moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment.astimezone(timezone.utc)
+        moment = moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment.astimezone(timezone.utc)
+        # Whole seconds are compared: also the next one must be a moment.
+        moment + timedelta(seconds=1)
+        return moment
     except (ValueError, OverflowError):
         raise Refused(NOT_A_MOMENT) from None
 

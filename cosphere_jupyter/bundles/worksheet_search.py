@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, false, literal, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, case, false, literal, or_, select
 
 from ..accounts.groups import find_group, subject_of_group
 from ..accounts.profiles import account_id_of, account_named
@@ -21,6 +21,7 @@ from ..permissions.service import Level, resources_given_to, resources_of_groups
 from .access import READ, WORKSHEET, demand_level, level_of, may_read, user_name_of
 from .ids import is_name, is_uuid, is_uuid_prefix
 from .problems import Missing, Refused
+from .search_terms import MOST_KEYWORDS, MOST_VALUES, Pattern
 from .tables import worksheet_items, worksheet_tags, worksheets
 from .worksheets import Worksheet, read_worksheet, store_worksheet, with_tags
 
@@ -33,7 +34,8 @@ _TEXTS = {"uuid": worksheets.c.uuid, "name": worksheets.c.name, "title": workshe
 _ORDERS: dict[str, ColumnElement[Any]] = {
     **_TEXTS,
     "id": worksheets.c.id,
-    "owner_id": worksheets.c.owner_id,
+    # Those that are anonymous stand together: their places do not tell whose they are.
+    "owner_id": case((worksheets.c.is_anonymous.is_(False), worksheets.c.owner_id)),
 }
 _KEYWORD = re.compile(r"([.\w/]*)=(.*)", re.DOTALL)
 _ESCAPE = "\\"
@@ -140,6 +142,8 @@ class _Wanted:
 
 def search_worksheets(connection: Connection, keywords: Sequence[str], reader: Account | None) -> list[Worksheet]:
     """Return the worksheets that all keywords are true of: the caller's own first, then what was changed last."""
+    if len(keywords) > MOST_KEYWORDS:
+        raise Refused(f"A search has at most {MOST_KEYWORDS} keywords.")
     wanted = _Wanted()
     for keyword in keywords:
         _take(connection, keyword, reader, wanted)
@@ -157,6 +161,9 @@ def search_worksheets(connection: Connection, keywords: Sequence[str], reader: A
 
 def _take(connection: Connection, keyword: str, reader: Account | None, wanted: _Wanted) -> None:
     """Take one keyword into account."""
+    Pattern.of(keyword)
+    if keyword.count(",") >= MOST_VALUES:
+        raise Refused(f"A keyword has at most {MOST_VALUES} values.")
     found = _KEYWORD.fullmatch(keyword)
     key, value = (found[1], found[2]) if found else ("", keyword)
     if found is None and key == "" and value in _FLAGS:

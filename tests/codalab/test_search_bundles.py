@@ -282,6 +282,8 @@ def test_numbers_are_shown_in_the_form_that_is_asked_for(database: Database, key
         ".limit=-1",
         ".offset=1.5",
         ".before=yesterday",
+        ".before=9999-12-31T23:59:59.5",
+        ".after=9999-12-31T23:59:59.5",
         ".after=",
         ".after=2026-13-01",
         ".format=%s%s",

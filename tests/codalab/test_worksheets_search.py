@@ -94,6 +94,22 @@ async def test_whose_an_anonymous_worksheet_is_cannot_be_searched_for(rosa: Api,
     assert await names(otto, "nameless") == ["nameless"]
 
 
+async def test_the_place_of_an_anonymous_worksheet_does_not_tell_whose_it_is(rosa: Api, otto: Api) -> None:
+    for caller, name in [(rosa, "a"), (otto, "b"), (rosa, "c")]:
+        await change(caller, await make(caller, name), is_anonymous=True)
+    assert await names(otto, "owner_id=.sort") == ["c", "b", "a"]
+
+
+async def test_a_search_that_is_too_large_is_refused(owner: Api) -> None:
+    await make(owner, "page")
+    values = ",".join(["a%"] * 10)
+    most = [["page"] * 64, ["name=page" + ",a" * 499], [f"name={values}"], ["page" + "x" * 9000]]
+    too_many = [["page"] * 65, ["name=page" + ",a" * 500], ["%" * 13], ["x" * 10_001], ["name=.sort"] * 65]
+    for keywords, status in [*((each, 200) for each in most), *((each, 400) for each in too_many)]:
+        answer = await owner.post("/rest/interpret/wsearch", {"keywords": keywords})
+        assert answer.status == status, (keywords[0][:20], answer.body)
+
+
 async def test_what_a_group_shares_is_found_through_it(rosa: Api, otto: Api, nora: Api) -> None:
     body = {"data": [{"type": "groups", "attributes": {"name": "team"}}]}
     group = (await rosa.post("/rest/groups", body)).json["data"][0]["id"]
