@@ -129,10 +129,9 @@ class SignIn(Panel):
             self._card.waiting(url, code)
 
     def ended(self, text: str) -> None:
-        """Show the end in place of the link."""
+        """Take the link away. What came of it is said when it holds: with ``account`` and ``state``."""
         with self._lock:
             self._card.clear()
-            self._card.line.say(text)
 
     def _sign_in(self, stop: threading.Event) -> Account:
         http, refusal = self._workspace.http, NotSignedIn("nobody has signed in")
