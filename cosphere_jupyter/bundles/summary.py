@@ -6,6 +6,7 @@ that many bytes are read at each end, and lines that are not whole there are dro
 
 from __future__ import annotations
 
+import codecs
 import os
 
 TRUNCATION = "...."
@@ -20,7 +21,11 @@ def summarise(descriptor: int, size: int, head: int, tail: int, longest: int, tr
     ``longest`` is how many bytes a line is expected to have at most. What is no UTF-8 is ``<binary>``.
     """
     if size > min((head + tail) * longest, MOST):
-        first = _whole_first_lines(_read(descriptor, 0, min(head * longest, MOST)))
+        beginning = _read(descriptor, 0, min(head * longest, MOST))
+        if not _is_text(beginning):
+            # Be it without any whole line.
+            return BINARY
+        first = _whole_first_lines(beginning)
         last = _whole_last_lines(descriptor, size, min(tail * longest, MOST))
         is_cut = True
     else:
@@ -36,6 +41,15 @@ def summarise(descriptor: int, size: int, head: int, tail: int, longest: int, tr
     except UnicodeDecodeError:
         return BINARY
     return found
+
+
+def _is_text(beginning: bytes) -> bool:
+    """Whether bytes are UTF-8, the last letter of which may be cut."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(beginning)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _whole_first_lines(beginning: bytes) -> list[bytes]:

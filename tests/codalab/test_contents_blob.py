@@ -167,6 +167,10 @@ async def test_head_and_tail_are_whole_lines(shelf: Shelf) -> None:
     assert (await shelf.blob(unended, tail=1)).body == b"b\n"
     binary = await shelf.filled(b"\xff\xfe\n" * 5, "x.bin")
     assert (await shelf.blob(binary, head=2)).body == b"<binary>"
+    no_lines = await shelf.filled(b"\xff\xfe\x00" * 200, "y.bin")
+    assert (await shelf.blob(no_lines, head=2)).body == b"<binary>"
+    cut = await shelf.filled(b"one\n" + "ä".encode() * 200, "z.txt")
+    assert (await shelf.blob(cut, head=1, max_line_length=5)).body == b"one\n"
     letters = await shelf.filled(("ü" * 200 + "\n").encode() * 20, "x.txt")
     assert (await shelf.blob(letters, head=2, max_line_length=401)).body.decode() == ("ü" * 200 + "\n") * 2
 
