@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 PAGE = 50
 # As many as are seen without scrolling come first: a page of tables that the server has looked into has megabytes.
 AT_ONCE = 8
+# The rest waits for a pause in typing: what is being read has to end before the next keystroke is answered.
+REST_DELAY = 0.15
 MOST_TAGS = 200
 _TYPES = {"INTEGER": "integer", "FLOAT": "float", "STRING": "text", "BOOLEAN": "boolean", "DATETIME": "time"}
 
@@ -103,7 +105,7 @@ class CatalogueBrowser(Panel):
             self._more.disabled = True
             self._read(self._tables, PAGE)
 
-    def _read(self, before: Sequence[Table], count: int) -> None:
+    def _read(self, before: Sequence[Table], count: int, delay: float = 0.0) -> None:
         text, tag = self._asked
 
         def work() -> Sequence[Table]:
@@ -115,9 +117,9 @@ class CatalogueBrowser(Panel):
             self._show(tables, is_more)
             if is_more and len(tables) < PAGE:
                 self._more.layout.display = "none"
-                self._read(tables, PAGE - len(tables))
+                self._read(tables, PAGE - len(tables), REST_DELAY)
 
-        self._work("search", quietly(self._workspace.http, work), tell, self._fail)
+        self._work("search", quietly(self._workspace.http, work), tell, self._fail, delay)
 
     def _show(self, tables: list[Table], is_more: bool) -> None:
         text, tag = self._asked

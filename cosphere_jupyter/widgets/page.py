@@ -36,7 +36,7 @@ class TablePage(ipywidgets.VBox):
         self._lock = threading.RLock()
         self._table: Table | None = None
         self._rows: int | None = None
-        self._search = unlabelled(ipywidgets.Text(description="Search columns", placeholder="Search columns …"))
+        self._search = unlabelled(ipywidgets.Text(description="Find a column", placeholder="Find a column …"))
         self._search.observe(lambda _: self._show_columns(), "value")
         self._columns = view.Table(kinds=_KINDS)
         self._sample = view.Table()
