@@ -37,6 +37,10 @@ MOST_QUERIES = 2000
 MOST_READ = 16 * MOST_BYTES
 BINARY = "<binary>"
 LONGEST_POST = 200
+# What a post-processor makes longer, it makes so long at most, in characters.
+LONGEST_GROWN = 10_000
+# Values of files of more bytes are worked on in a thread.
+_LONG = 10_000
 _SLICE = re.compile(r"\[(-?[0-9]{0,9}):(-?[0-9]{0,9})\]")
 _PRINTF = re.compile(r"[^%]{0,50}%[-+ 0#]{0,5}([0-9]{0,3})(\.[0-9]{1,3})?([sdfgeEGr%])[^%]{0,50}")
 
@@ -60,17 +64,29 @@ class Genpaths:
         """Return the value of each query; None where there is none, or none that ``reader`` may read."""
         if len(queries) > MOST_QUERIES:
             raise Refused(f"at most {MOST_QUERIES} values can be asked for at once")
-        files: dict[tuple[str, str], Any] = {}
+        files: dict[tuple[str, str], tuple[Any, int]] = {}
         found = []
-        left = MOST_READ
+        left = untold = MOST_READ
         for query in queries:
             path, keys = split(query.genpath)
             file = (query.bundle_uuid, path)
             if file not in files:
                 content = await self._head(*file, reader) if left > 0 else None
-                left -= len(content or b"")
-                files[file] = None if content is None else await asyncio.to_thread(understood, content)
-            found.append(post_process(walk(files[file], keys), query.post))
+                size = len(content or b"")
+                left -= size
+                files[file] = (None if content is None else await asyncio.to_thread(understood, content), size)
+            known, size = files[file]
+            value = walk(known, keys)
+            if query.post:
+                is_long = size > _LONG
+                value = (
+                    await asyncio.to_thread(post_process, value, query.post)
+                    if is_long
+                    else post_process(value, query.post)
+                )
+            # One file may be told many times.
+            untold -= len(value) if isinstance(value, str) else size if isinstance(value, Mapping | list) else 0
+            found.append(value if untold >= 0 else None)
         return found
 
     async def _head(self, uuid: str, path: str, reader: Account | None) -> bytes | None:
@@ -166,11 +182,19 @@ def _processed(value: Any, post: str) -> Any:
         return str(value)[start:end]
     if post.startswith("s/"):
         _, old, new, *_ = [*post.split("/"), "", ""]
-        return str(value).replace(old, new) if old else value
+        return _replaced(str(value), old, new) if old else value
     if match := _PRINTF.fullmatch(post):
         kind = match[3]
         return post % (str(value) if kind in "sr" else int(float(value)) if kind == "d" else float(value))
     return value
+
+
+def _replaced(text: str, old: str, new: str) -> str:
+    """Return a text with ``new`` for all of ``old``; ``ValueError`` if it grew too long, as a few steps can make it."""
+    grown = len(text) + text.count(old) * (len(new) - len(old))
+    if grown > max(len(text), LONGEST_GROWN):
+        raise ValueError("too long")
+    return text.replace(old, new)
 
 
 def _summary(info: Mapping[str, Any]) -> str:

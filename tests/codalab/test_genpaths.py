@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 from cosphere_jupyter.bundles.genpaths import (
     BINARY,
     MOST_YAML,
+    Genpaths,
+    Query,
     post_process,
     split,
     understood,
@@ -84,6 +87,19 @@ def test_keys_lead_into_mappings_and_lists() -> None:
     assert split("/") == ("", [])
 
 
+async def test_one_file_is_not_told_without_end() -> None:
+    class Long:
+        async def find(self, uuid: str, path: str, reader: Any) -> Any:
+            return SimpleNamespace(node=SimpleNamespace(kind="file"))
+
+        async def summary(self, *asked: Any) -> bytes:
+            return b"x" * 1_000_000
+
+    found = await Genpaths(Long()).read([Query(UUID, "/"), Query(UUID, "/", "[0:8]")] * 100, None)  # type: ignore[arg-type]
+    assert found[:2] == ["x" * 1_000_000, "x" * 8]
+    assert sum(len(each or "") for each in found) <= 16_000_000
+
+
 @pytest.mark.parametrize(
     ("value", "post", "found"),
     [
@@ -114,6 +130,13 @@ def test_keys_lead_into_mappings_and_lists() -> None:
 )
 def test_post_processors_make_texts_of_values(value: Any, post: str | None, found: Any) -> None:
     assert post_process(value, post) == found
+
+
+def test_no_post_processor_makes_a_text_very_long() -> None:
+    grown = post_process("a" * 100, "|".join(["s/a/aaaaa"] * 20))
+    assert len(grown) == 2500
+    long = "a" * 50_000
+    assert post_process(long, "s/a/b") == "b" * 50_000 and post_process(long, "s/a/bb") == long
 
 
 def test_values_of_a_record_are_its_own_or_its_metadatas() -> None:
