@@ -144,20 +144,37 @@ def remove(path: Path) -> None:
 
 
 def _remove_by_names(folder: Path) -> None:
-    """Remove a folder however deep it is: what lies deeper than a few levels is moved up before it is removed."""
-    waiting, count = [folder], 0
-    while waiting:
-        here = waiting.pop()
-        for entry in list(os.scandir(here)):
-            if entry.is_dir(follow_symlinks=False):
-                Path(entry.path).chmod(0o700)
-                count += 1
-                moved = folder.with_name(f"{folder.name}.{count}")
-                Path(entry.path).rename(moved)
-                waiting.append(moved)
+    """Remove a folder however deep it is, going down and up by single names; nobody else may be at work in it."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+    here = os.open(folder, flags)
+    # The names on the way down, and the folders that are left beside each of them.
+    way = [(folder.name, _remove_files(here))]
+    try:
+        while way:
+            name, left = way[-1]
+            if left:
+                inner = left.pop()
+                os.chmod(inner, 0o700, dir_fd=here)
+                above, here = here, os.open(inner, flags, dir_fd=here)
+                os.close(above)
+                way.append((inner, _remove_files(here)))
             else:
-                Path(entry.path).unlink()
-        here.rmdir()
+                below, here = here, os.open("..", flags, dir_fd=here)
+                os.close(below)
+                os.rmdir(name, dir_fd=here)
+                way.pop()
+    finally:
+        os.close(here)
+
+
+def _remove_files(here: int) -> list[str]:
+    """Remove the files in an open folder, and return the names of the folders in it."""
+    with os.scandir(here) as entries:
+        found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+    for name, is_folder in found:
+        if not is_folder:
+            os.unlink(name, dir_fd=here)
+    return [name for name, is_folder in found if is_folder]
 
 
 def _open_up(folder: Path) -> None:

@@ -42,6 +42,7 @@ async def set_usage(bench: Bench, **values) -> None:
     await bench.services.database.write(lambda connection: connection.execute(insert(bundle_usage).values(row)))
 
 
+@pytest.mark.slow
 async def test_a_running_bundle_is_killed_with_all_that_it_started_and_keeps_what_it_wrote(bench):
     command = (
         "trap '' TERM; echo kept; setsid sleep 1971 & (trap '' TERM; sleep 1972) & touch begun; sleep 1973; sleep 1973"

@@ -35,7 +35,7 @@ exec(launcher, {"__name__": "__main__"})
 """
 DEEP = """python3 -c '
 import os
-for n in range(3000):
+for n in range(1100):
     os.mkdir("d" * 20)
     os.chdir("d" * 20)
 open("bottom", "w").close()'
@@ -102,6 +102,7 @@ def test_nobody_writes_through_a_wall_or_sees_over_it(lab, user):
     assert json.loads((run / "ended.json").read_text())["exitcode"] == 0
 
 
+@pytest.mark.slow
 async def test_folders_that_are_too_deep_fail_the_run_and_are_removed(bench):
     ended = await bench.done(DEEP)
     said = "It wrote folders that are nested more than 200 deep, or too long a path."
@@ -112,6 +113,7 @@ async def test_folders_that_are_too_deep_fail_the_run_and_are_removed(bench):
     assert (kept.state, bench.names(kept)) == ("ready", ["stderr", "stdout"])
 
 
+@pytest.mark.slow
 async def test_what_a_run_was_killed_over_may_be_odd_and_the_workspace_still_opens(bench):
     runs = bench.services.runs
     lost = await bench.store("run", state="running", task_key="GONE", command="x")
@@ -140,6 +142,28 @@ async def test_names_and_rights_of_any_kind_are_stored_and_shown(bench, owner):
     assert link.status == 403 and b"root:" not in link.body
     whole = await owner.get(f"/rest/bundles/{ended.uuid}/contents/blob/")
     assert whole.status == 200, whole.body
+
+
+@pytest.mark.slow
+def test_folders_of_any_shape_are_removed(tmp_path):
+    """Deep, and wide at each level; without the rights to enter, and with links to what must stay."""
+    stays, here = tmp_path / "stays", os.getcwd()
+    stays.mkdir()
+    (stays / "file").write_text("here")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    try:
+        os.chdir(folder)
+        for n in range(1100):
+            os.symlink(stays, "link")
+            os.makedirs(f"beside/{n}")
+            os.mkdir("d" * 20)
+            os.chmod("beside", 0)
+            os.chdir("d" * 20)
+    finally:
+        os.chdir(here)
+    run_files.remove(folder)
+    assert [each.name for each in tmp_path.iterdir()] == ["stays"] and (stays / "file").read_text() == "here"
 
 
 def test_sources_of_dependencies_stay_in_the_parent(tmp_path):
