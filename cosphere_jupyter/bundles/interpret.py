@@ -31,6 +31,8 @@ from .worksheets import Item, read_worksheets
 
 READY = {"code": "ready", "error_message": ""}
 MOST_FOUND = 1000
+# Searches of one worksheet, and bundles and worksheets that all of them show.
+MOST_SEARCHES, MOST_FOUND_BY_ALL = 100, 5000
 Info = dict[str, Any]
 
 
@@ -127,9 +129,9 @@ class Interpreter:
     async def _blocks(
         self, group: Group, infos: list[Info], text: str, reader: Account | None, budget: Budget
     ) -> list[dict[str, Any]]:
+        if text:
+            return [_markup(text, group.items)]
         if group.kind in (BUNDLES, SEARCH):
-            if text:
-                return [_markup(text, group.items)]
             return await self._bundles(group, infos, reader, budget)
         if group.kind in (WORKSHEETS, WSEARCH):
             return [{**_block("subworksheets_block", group.items), "subworksheet_infos": infos}]
@@ -175,8 +177,17 @@ def _read(connection: Connection, uuid: str, reader: Account | None) -> _Read:
     read = _Read(shown, written(connection, items, reader), groups)
     named = [item.bundle_uuid for group in groups if group.kind == BUNDLES for item in group.items]
     views = views_of(connection, [uuid for uuid in named if uuid], reader)
+    searches, left = 0, MOST_FOUND_BY_ALL
     for group in groups:
+        if group.kind in (SEARCH, WSEARCH):
+            searches += 1
+            if searches > MOST_SEARCHES or left <= 0:
+                read.infos.append([])
+                read.texts.append("ERROR: this worksheet has too many searches")
+                continue
         infos, text = _found(connection, group, views, reader)
+        if group.kind in (SEARCH, WSEARCH):
+            left -= len(infos)
         read.infos.append(infos)
         read.texts.append(text)
     return read

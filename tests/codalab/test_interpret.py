@@ -183,7 +183,14 @@ async def test_wrong_directives_say_what_is_wrong_and_show_the_rest(page: Page, 
     assert [each["mode"] for each in blocks].count("table_block") == 1
     assert texts[0] == "ERROR: unknown directive: banana <b>"
     assert "must stand below" in texts[1] and "no such schema: nothing" in texts[2]
-    assert sum(text.startswith("ERROR") for text in texts) == 5
+    assert sum(text.startswith("ERROR") for text in texts) == 6
+
+
+async def test_searches_of_one_worksheet_do_not_show_without_end(page: Page, shelf: Shelf) -> None:
+    await shelf.bundle("needle", state="ready")
+    blocks = await page.blocks(*["% search needle"] * 60, *["% wsearch needle"] * 60)
+    assert [each["mode"] for each in blocks[:100]] == ["table_block"] * 60 + ["subworksheets_block"] * 40
+    assert {each["text"] for each in blocks[100:]} == {"ERROR: this worksheet has too many searches"}
 
 
 async def test_private_bundles_are_masked_and_their_files_not_read(page: Page, shelf: Shelf, rosa: Api) -> None:
