@@ -55,7 +55,8 @@ class BundleFinder:
             raise Refused("Invalid bundle_spec: it is too long")
         if "/" in spec:
             of_worksheet, _, spec = spec.rpartition("/")
-            worksheet = self._find_worksheet(of_worksheet)
+            # The command line's ``worksheet//spec`` is the same.
+            worksheet = self._find_worksheet(of_worksheet.rstrip("/"))
         if is_uuid(spec):
             return spec
         if is_uuid_prefix(spec):

@@ -59,6 +59,7 @@ async def test_specs_name_bundles_in_the_order_in_which_they_are_asked(mine, pap
         "A.*": a2,
         ".*": later,
         "paper/a": a,
+        "paper//a": a,
         f"{worksheet}/^2": a2,
     }
     assert await found(mine, worksheet, *names) == list(names.values())
