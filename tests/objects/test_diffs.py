@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from copy import deepcopy
 from typing import Any
 
@@ -143,3 +144,20 @@ async def test_a_difference_that_does_not_fit_is_told(lab: Lab, rosa: Api, body:
     assert answer.status == 400 and message in answer.json["message"], answer.body
     assert len((await rosa.get(path)).json) == 1
     assert (await rosa.post("/api/v1/objects/", {"action_id": 0, **body})).json["message"] == "invalid key 'data_diff'"
+
+
+async def test_of_differences_at_once_each_is_kept_or_told_that_it_no_longer_fits(lab: Lab, rosa: Api) -> None:
+    object_id = await lab.create(rosa, "A", 1)
+    path = f"/api/v1/objects/{object_id}/versions/"
+    good = {"_after": {"_type": "bool", "value": True}}
+    mass = {"_after": {"_type": "quantity", "magnitude": 5}}
+    diffs = [{"is_good": good}, {"mass": mass}, *({"name": change(text("A"), text(name))} for name in "BCD")]
+    answers = await asyncio.gather(*(rosa.post(path, {"data_diff": diff}) for diff in diffs))
+    assert [each.status for each in answers[:2]] == [201, 201]
+    assert sorted(each.status for each in answers[2:]) == [201, 400, 400]
+    assert {each.json["message"] for each in answers[2:] if each.status == 400} == {"failed to apply diff"}
+    versions = (await rosa.get(path)).json
+    assert [each["version_id"] for each in versions] == [0, 1, 2, 3]
+    assert versions[-1]["data"].keys() == {"name", "is_good", "mass"}
+    winner = next(name for name, answer in zip("BCD", answers[2:], strict=True) if answer.status == 201)
+    assert versions[-1]["data"]["name"] == text(winner)
