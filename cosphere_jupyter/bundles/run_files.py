@@ -238,11 +238,28 @@ def _walk(work: Path) -> Iterator[tuple[Path, list[str]]]:
 
 
 def _matches(path: Sequence[str], pattern: Sequence[str]) -> bool:
-    if not pattern:
-        return not path
-    if pattern[0] == "**":
-        return any(_matches(path[start:], pattern[1:]) for start in range(len(path) + 1))
-    return bool(path) and fnmatch.fnmatchcase(path[0], pattern[0]) and _matches(path[1:], pattern[1:])
+    """Whether a path is what a pattern means; ``**`` stands for any number of folders."""
+    # Places in the pattern up to which the path fits: so many ``**`` as one likes cost no more than one.
+    places = _beyond_any(pattern, {0})
+    for part in path:
+        fits = {
+            at if pattern[at] == "**" else at + 1 for at in places if at < len(pattern) and _is_like(part, pattern[at])
+        }
+        places = _beyond_any(pattern, fits)
+    return len(pattern) in places
+
+
+def _is_like(part: str, wanted: str) -> bool:
+    return wanted == "**" or fnmatch.fnmatchcase(part, wanted)
+
+
+def _beyond_any(pattern: Sequence[str], places: set[int]) -> set[int]:
+    """Return the places, and those behind every ``**`` that stands there, for it may stand for nothing."""
+    found = set(places)
+    for at in range(len(pattern)):
+        if at in found and pattern[at] == "**":
+            found.add(at + 1)
+    return found
 
 
 def size_of(work: Path, without: Iterable[str] = ()) -> int:

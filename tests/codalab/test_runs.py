@@ -33,6 +33,16 @@ def bench(secrets, services, owner: Api) -> Bench:
     return Bench(services, owner)
 
 
+def test_patterns_of_any_number_of_folders_are_matched_at_once():
+    from cosphere_jupyter.bundles.run_files import _matches
+
+    deep = ["d"] * 150 + ["f"]
+    assert not _matches(deep, ["**"] * 60 + ["x"])
+    assert _matches(deep, ["**"] * 60 + ["f"]) and _matches(deep, ["d", "**", "d", "**"])
+    assert _matches(["a"], ["**", "a", "**"]) and _matches(["a", "b"], ["**"])
+    assert not _matches(["a"], ["a", "b"]) and not _matches(["a", "b"], ["a"]) and not _matches(["a"], ["**", "b"])
+
+
 async def test_a_command_runs_to_its_end_and_what_it_wrote_is_the_bundle(bench):
     made = await bench.run("echo hello; echo oh >&2; mkdir out; echo 7 > out/n")
     assert (made.state, made.metadata["staged_status"]) == ("staged", "Waiting for a free slot of this server.")
