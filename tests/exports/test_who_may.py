@@ -14,7 +14,7 @@ from cosphere_jupyter.database.schema import now
 from cosphere_jupyter.errors import ExecutionError
 from cosphere_jupyter.exports.task import ExportTask
 
-TYPES = ("catalogue", "download_request", "download_requests", "objects", "tasks")
+TYPES = ("bundle", "catalogue", "download_request", "download_requests", "objects", "tasks")
 
 # Who calls, and what they get: for POST of the type, and for the download of Rosa's and its file.
 # fmt: off
@@ -74,7 +74,8 @@ async def test_each_caller_gets_what_the_table_says(
         given(),
         given(("account", rosa.account["id"], "write")),
     )
-    for name in TYPES:
+    # Those of a bundle are asked for where there is one.
+    for name in TYPES[1:]:
         info = {"id": request_id} if name == "download_request" else {}
         body = {"download": {"download_type": name, "info": info}}
         path = f"/api/downloads/{(await downloads.done(rosa, name, **info))['id']}"
@@ -117,6 +118,7 @@ async def test_the_types_that_a_caller_may_see_are_told_with_what_they_may(owner
     await owner.put("/api/download_types/tasks/permissions/", given())
     await owner.put("/api/download_types/catalogue/permissions/", given(("everyone", 0, "read")))
     assert await levels_of(researcher) == {
+        "bundle": "write",
         "catalogue": "read",
         "download_request": "write",
         "download_requests": "write",
