@@ -42,7 +42,7 @@ class ObjectFile(Html):
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write it to a file, or into a folder that is there under its own name, and return where it lies."""
-        path = Path(path)
+        path = Path(path).expanduser()
         where = path / safe_name(self.name or "") if path.is_dir() else path
         aside = where.with_name(f".{where.name}.{secrets.token_hex(8)}.partial")
         aside.write_bytes(self.read())
@@ -81,7 +81,7 @@ class ObjectFiles(Html):
                 raise TypeError("bytes need a name: files.add(content, 'spectrum.csv')")
             content = source
         else:
-            content, name = Path(source).read_bytes(), name or Path(source).name
+            content, name = Path(source).expanduser().read_bytes(), name or Path(source).name
         encoded = base64.b64encode(content).decode()
         body = {"storage": "database", "original_file_name": name, "base64_content": encoded}
         return ObjectFile(self._face, self._face.post(self._path, body))
