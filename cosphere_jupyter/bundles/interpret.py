@@ -33,6 +33,8 @@ READY = {"code": "ready", "error_message": ""}
 MOST_FOUND = 1000
 # Searches of one worksheet, and bundles and worksheets that all of them show.
 MOST_SEARCHES, MOST_FOUND_BY_ALL = 100, 5000
+# What a cell takes besides its text.
+_CELL = 64
 Info = dict[str, Any]
 
 
@@ -72,6 +74,7 @@ class Interpreter:
         blocks: list[dict[str, Any]] = []
         places: dict[int, tuple[int, int]] = {}
         for group, infos, text in zip(read.groups, read.infos, read.texts, strict=True):
+            budget.tell(await asyncio.to_thread(_size, infos))
             made = await self._blocks(group, infos, text, reader, budget)
             for number, item in enumerate(group.items):
                 place = (len(blocks) + number, 0) if len(made) > 1 else (len(blocks), number)
@@ -146,7 +149,9 @@ class Interpreter:
     ) -> list[dict[str, Any]]:
         mode = group.display[0]
         if mode in ("table", "record"):
+            budget.tell(len(infos) * len(group.schema) * _CELL)
             rows = await asyncio.to_thread(_rows, group, infos, is_record=mode == "record")
+            budget.tell(await asyncio.to_thread(_size, rows))
             await self._fill_some(rows, reader)
             return _tables(group, infos, rows) if mode == "table" else _records(group, infos, rows)
         if mode == "hidden":
@@ -177,6 +182,7 @@ def _read(connection: Connection, uuid: str, reader: Account | None) -> _Read:
     read = _Read(shown, written(connection, items, reader), groups)
     named = [item.bundle_uuid for group in groups if group.kind == BUNDLES for item in group.items]
     views = views_of(connection, [uuid for uuid in named if uuid], reader)
+    known = {uuid: bundle_info(view) for uuid, view in views.items()}
     searches, left = 0, MOST_FOUND_BY_ALL
     for group in groups:
         if group.kind in (SEARCH, WSEARCH):
@@ -185,7 +191,7 @@ def _read(connection: Connection, uuid: str, reader: Account | None) -> _Read:
                 read.infos.append([])
                 read.texts.append("ERROR: this worksheet has too many searches")
                 continue
-        infos, text = _found(connection, group, views, reader)
+        infos, text = _found(connection, group, known, reader)
         if group.kind in (SEARCH, WSEARCH):
             left -= len(infos)
         read.infos.append(infos)
@@ -194,12 +200,12 @@ def _read(connection: Connection, uuid: str, reader: Account | None) -> _Read:
 
 
 def _found(
-    connection: Connection, group: Group, views: Mapping[str, BundleView], reader: Account | None
+    connection: Connection, group: Group, known: Mapping[str, Info], reader: Account | None
 ) -> tuple[list[Info], str]:
     """Return what is shown of a group's bundles or worksheets, or the text that is shown instead."""
     if group.kind == BUNDLES:
         uuids = [item.bundle_uuid or "" for item in group.items]
-        return [bundle_info(views[uuid]) if uuid in views else missing_info(uuid) for uuid in uuids], ""
+        return [known.get(uuid) or missing_info(uuid) for uuid in uuids], ""
     if group.kind == WORKSHEETS:
         return _worksheets(connection, group.items, reader), ""
     try:
@@ -223,6 +229,15 @@ def _worksheets(connection: Connection, items: Iterable[Item], reader: Account |
     shown = show(connection, list(found.values()), reader, Wanted())
     infos = {each.uuid: worksheet_info(each, shown) for each in shown.worksheets}
     return [infos.get(uuid) or {"uuid": uuid, "name": "<missing>", "title": None} for uuid in uuids]
+
+
+def _size(value: Any) -> int:
+    """Return about how many characters a value takes as JSON."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, Mapping):
+        return sum(map(_size, value.values()))
+    return sum(map(_size, value)) if isinstance(value, list | tuple) else 8
 
 
 def _rows(group: Group, infos: Sequence[Info], is_record: bool) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from ..errors import AccessDenied, CosphereError
 from .contents import Contents
 from .genpaths import Genpaths, Query, split
 from .interpret_directives import number_of, options_of, path_of
+from .problems import Refused
 
 DEFAULT_LINES = 10
 MOST_LINES = 1000
@@ -23,6 +24,8 @@ LARGEST_IMAGE = 1024 * 1024
 MOST_BYTES = 32 * 1024 * 1024
 # Files that are looked into for one worksheet.
 MOST_FILES = 500
+# What one worksheet tells of bundles, in characters: the same bundle may stand in it many times.
+MOST_TOLD = 64 * 1024 * 1024
 MOST_POINTS = 1000
 MOST_CURVES = 50
 TOO_MUCH = "there is too much on this worksheet to show this, too"
@@ -35,6 +38,13 @@ class Budget:
 
     files: int = MOST_FILES
     size: int = MOST_BYTES
+    told: int = MOST_TOLD
+
+    def tell(self, size: int) -> None:
+        """Take note that so much is told; ``Refused`` if that is too much."""
+        self.told -= size
+        if self.told < 0:
+            raise Refused("This worksheet shows too much at once: there is a limit on what it tells of bundles.")
 
     def take(self) -> bool:
         """Take one more file, if there is room for it."""

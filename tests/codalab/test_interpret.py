@@ -193,6 +193,14 @@ async def test_searches_of_one_worksheet_do_not_show_without_end(page: Page, she
     assert {each["text"] for each in blocks[100:]} == {"ERROR: this worksheet has too many searches"}
 
 
+async def test_a_bundle_that_stands_on_a_worksheet_very_often_is_not_told_without_end(page: Page, shelf: Shelf) -> None:
+    bundle = await shelf.bundle("long", state="ready", command="x" * 60_000)
+    assert len(await page.blocks(*[f"{{{bundle}}}"] * 100)) == 1
+    await page.write(*[f"{{{bundle}}}"] * 2000)
+    answer = await page.owner.get(f"/rest/interpret/worksheet/{page.uuid}")
+    assert answer.status == 400 and b"shows too much at once" in answer.body
+
+
 async def test_private_bundles_are_masked_and_their_files_not_read(page: Page, shelf: Shelf, rosa: Api) -> None:
     secret = await shelf.filled(STATS, "stats", name="top-secret")
     lines = ("% schema s", "% add name", "% add owner", "% add err /:train/err", "% display table s", f"{{{secret}}}")
