@@ -13,10 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
 KINDS = {
     "INTEGER": (st.one_of(st.integers(-5, 5), st.integers(-(2**63), 2**63 - 1)), pa.int64()),
     "FLOAT": (st.one_of(st.sampled_from([0.0, -0.0, 0.5, 1e300, -1e300]), st.floats()), pa.float64()),
-    "STRING": (st.one_of(st.sampled_from(["a", "b", ""]), st.text(max_size=8)), pa.string()),
+    # Without U+0000: such texts stand in no distribution, see the tests of odd data.
+    "STRING": (st.one_of(st.sampled_from(["a", "b", ""]), TEXTS), pa.string()),
     "BOOLEAN": (st.booleans(), pa.bool_()),
     "DATETIME": (
         st.integers(0, 50).map(lambda hours: datetime(2013, 1, 1) + timedelta(hours=hours)),
