@@ -53,10 +53,12 @@ def remove_bundles(
         raise Refused(f"at most {MOST_AT_ONCE} bundles can be deleted at once")
     found = read_bundles(connection, wanted)
     permissions = permissions_of(connection, [each.id for each in found.values()], caller)
+    asked = set(uuids)
     for uuid in wanted:
         have = permissions[found[uuid].id] if uuid in found else 0
         if have < ALL:
-            raise denied(connection, uuid, caller, have, ALL)
+            # Of what only depends on them, and is private, no more is told than that it stands in the way.
+            raise denied(connection, uuid if have or uuid in asked else "<private>", caller, have, ALL)
     bundles = [found[uuid] for uuid in wanted]
     _check(connection, bundles, caller, how)
     if how.dry_run:

@@ -11,7 +11,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from ..accounts.groups import group_of_subject, groups_of_subjects, subject_of_group
+from ..accounts.groups import find_group, group_of_subject, groups_of_subjects, subject_of_group
+from ..accounts.service import Account
 from ..permissions.service import EVERYONE, Permission, Subject, change_level, permissions_on_many
 from .access import ALL, NONE, PERMISSION_NAMES, READ, as_level, as_permission
 from .problems import Missing, Refused
@@ -53,13 +54,24 @@ def group_permissions_of(
 
 
 def set_group_permission(
-    connection: Connection, resource_id: int, group_uuid: str, permission: int, resource: str = RESOURCE
+    connection: Connection,
+    resource_id: int,
+    group_uuid: str,
+    permission: int,
+    caller: Account,
+    resource: str = RESOURCE,
 ) -> GroupPermission:
-    """Give a group a permission instead of the one it has; 0 takes it away. ``Missing`` if there is no such group."""
+    """Give a group a permission instead of the one it has; 0 takes it away.
+
+    ``Missing`` if there is no such group, or none that the caller knows of: the answer tells its name.
+    """
     subject = subject_of_group(connection, group_uuid)
     group = None if subject is None else group_of_subject(connection, subject)
     if subject is None or group is None:
         raise Missing(f"Found no group with name {group_uuid!r}")
+    given = permissions_on_many(connection, resource, [resource_id]).get(resource_id, [])
+    if all(each.subject != subject for each in given):
+        find_group(connection, group_uuid, caller)
     change_level(connection, resource, resource_id, Permission(subject, as_level(permission)))
     return GroupPermission(_row_id(resource_id, subject), group.uuid, group.name, permission)
 

@@ -153,7 +153,7 @@ class Bundles:
             made = []
             for uuid, group, permission in given:
                 bundle = demand(connection, uuid, caller, ALL)
-                made.append((uuid, set_group_permission(connection, bundle.id, group, permission)))
+                made.append((uuid, set_group_permission(connection, bundle.id, group, permission, caller)))
             return made
 
         return await self._database.write(work)

@@ -179,7 +179,7 @@ class Worksheets:
             made = []
             for uuid, group_uuid, permission in wanted:
                 found = demand(connection, uuid, caller)
-                given = set_group_permission(connection, found.id, group_uuid, permission, WORKSHEET)
+                given = set_group_permission(connection, found.id, group_uuid, permission, caller, WORKSHEET)
                 made.append((uuid, given))
             return made
 

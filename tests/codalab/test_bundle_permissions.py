@@ -123,3 +123,21 @@ async def test_strangers_are_called_public(mine, anybody):
     refused = await Bundles(anybody).call("GET", f"bundles/{uuid}/contents/blob/")
     text = f"User public(None) does not have sufficient permissions on bundle {uuid} (have none, need read)."
     assert (refused.status, refused.body.decode()) == (403, text)
+
+
+async def test_a_group_that_one_does_not_know_of_is_given_nothing_and_not_named(mine, otto):
+    theirs = Bundles(otto)
+    group = await group_with(theirs, mine.api)
+    uuid = await mine.make()
+    assert (await give(mine, uuid, group, permission=1)).status == 200
+    left = await theirs.call(
+        "DELETE", f"groups/{group}/relationships/members", {"type": "users", "id": user_id(mine.api)}
+    )
+    assert left.status == 204, left.body
+    other = await mine.make()
+    refused = await give(mine, other, group, permission=1)
+    assert refused.status == 404
+    assert b"team" not in refused.body
+    # What was given before may still be taken back.
+    assert (await give(mine, uuid, group, permission=0)).status == 200
+    assert (await give(mine, uuid, group, permission=1)).status == 404
