@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import socket
+import statistics
 import subprocess
 import sys
 import threading
@@ -164,9 +165,9 @@ def main() -> None:
             print(f"  download {got:7.0f} MB/s; tornado's static {static:7.0f} MB/s; others wait {reading.told}")
             print(f"  with gzip {packed:6.0f} MB/s; others wait {packing.told}\n", flush=True)
             server.call("DELETE", "/rest/bundles", {"data": [{"type": "bundles", "id": uuid}]})
-    verdict("download against tornado's static files", max(ratios["download"]), 0.8, at_least=True)
-    verdict("upload against writing with fsync", max(ratios["upload"]), 0.5, at_least=True)
-    verdict("longest wait of others during a download", min(stalls), 50, at_least=False, unit="ms")
+    verdict("download against tornado's static files", statistics.median(ratios["download"]), 0.8, at_least=True)
+    verdict("upload against writing with fsync", statistics.median(ratios["upload"]), 0.5, at_least=True)
+    verdict("longest wait of others during a download", statistics.median(stalls), 50, at_least=False, unit="ms")
 
 
 if __name__ == "__main__":
