@@ -119,7 +119,9 @@ def test_coroutines_do_the_same(ws: Workspace, tmp_path: Path):
 
 
 def test_what_cannot_be_asked_for_is_refused_with_the_choices(ws: Workspace):
-    with pytest.raises(InvalidRequest, match=r"there is no such download type; there are: bundle, catalogue, ") as caught:
+    with pytest.raises(
+        InvalidRequest, match=r"there is no such download type; there are: bundle, catalogue, "
+    ) as caught:
         ws.downloads.create("nonsense")
     assert caught.value.status == 422
     with pytest.raises(InvalidRequest, match=r"download\.info\.format: must be one of: csv, json, parquet"):
