@@ -12,10 +12,17 @@ import io
 import json
 import tarfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
+from real_server import RealServer
+
+PASSWORD = "correct horse battery"
+NOBODY = "0x" + "0" * 31 + "f"
 CLIENT = base64.b64encode(b"codalab_cli_client:").decode()
 RUN = {
     "description": "",
@@ -307,3 +314,24 @@ def tar_gz(**files: str) -> bytes:
             entry.size = len(text.encode())
             archive.addfile(entry, io.BytesIO(text.encode()))
     return made.getvalue()
+
+
+@contextmanager
+def server_of_rosa_and_otto(folder: Path) -> Iterator[RealServer]:
+    """Run a server where two people have accounts, and everyone may start runs."""
+    server = RealServer(folder, "--CosphereApp.allow_runs=everyone")
+    server.start()
+    try:
+        for name in ("rosa", "otto"):
+            account = {"email": f"{name}@lab.example", "name": name, "password": PASSWORD}
+            assert server.call("POST", "/accounts/", account).status_code == 201
+        yield server
+    finally:
+        server.stop()
+
+
+def signed_in(server: RealServer, name: str) -> CommandLine:
+    """The command line of somebody who has signed in and works on their home worksheet."""
+    person = CommandLine(server.base).sign_in(name, PASSWORD)
+    person.work()
+    return person

@@ -10,11 +10,8 @@ import time
 import zipfile
 
 import pytest
-from codalab.command_line import RUN, CommandLine, tar_gz
-from real_server import RealServer
+from codalab.command_line import NOBODY, PASSWORD, RUN, CommandLine, server_of_rosa_and_otto, signed_in, tar_gz
 
-PASSWORD = "correct horse battery"
-NOBODY = "0x" + "0" * 31 + "f"
 NO_RIGHT = "does not have sufficient permissions on bundle"
 
 pytestmark = pytest.mark.slow
@@ -22,27 +19,18 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    made = RealServer(tmp_path_factory.mktemp("bundles"), "--CosphereApp.allow_runs=everyone")
-    made.start()
-    for name in ("rosa", "otto"):
-        account = {"email": f"{name}@lab.example", "name": name, "password": PASSWORD}
-        assert made.call("POST", "/accounts/", account).status_code == 201
-    yield made
-    made.stop()
+    with server_of_rosa_and_otto(tmp_path_factory.mktemp("bundles")) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
 def rosa(server) -> CommandLine:
-    signed_in = CommandLine(server.base).sign_in("rosa", PASSWORD)
-    signed_in.work()
-    return signed_in
+    return signed_in(server, "rosa")
 
 
 @pytest.fixture(scope="module")
 def otto(server) -> CommandLine:
-    signed_in = CommandLine(server.base).sign_in("otto@lab.example", PASSWORD)
-    signed_in.work()
-    return signed_in
+    return signed_in(server, "otto@lab.example")
 
 
 @pytest.fixture(scope="module")

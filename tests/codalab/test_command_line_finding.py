@@ -3,38 +3,25 @@
 from __future__ import annotations
 
 import pytest
-from codalab.command_line import CommandLine, tar_gz
-from real_server import RealServer
-
-PASSWORD = "correct horse battery"
-NOBODY = "0x" + "0" * 31 + "f"
+from codalab.command_line import NOBODY, CommandLine, server_of_rosa_and_otto, signed_in, tar_gz
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    made = RealServer(tmp_path_factory.mktemp("finding"), "--CosphereApp.allow_runs=everyone")
-    made.start()
-    for name in ("rosa", "otto"):
-        account = {"email": f"{name}@lab.example", "name": name, "password": PASSWORD}
-        assert made.call("POST", "/accounts/", account).status_code == 201
-    yield made
-    made.stop()
+    with server_of_rosa_and_otto(tmp_path_factory.mktemp("finding")) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
 def rosa(server) -> CommandLine:
-    signed_in = CommandLine(server.base).sign_in("rosa", PASSWORD)
-    signed_in.work()
-    return signed_in
+    return signed_in(server, "rosa")
 
 
 @pytest.fixture(scope="module")
 def otto(server) -> CommandLine:
-    signed_in = CommandLine(server.base).sign_in("otto", PASSWORD)
-    signed_in.work()
-    return signed_in
+    return signed_in(server, "otto")
 
 
 class Shelf:
